@@ -1,0 +1,325 @@
+//! One normalised record.
+//!
+//! All texts of an event live in one string; a field is a span of it. Setting
+//! a field appends, reading slices, and [`Event::clear`] keeps the capacity,
+//! so a pooled event allocates nothing in the steady state.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use crate::activity::Activity;
+use crate::annotation::Annotation;
+use crate::field::{Field, FieldName};
+use crate::network::NetworkKind;
+
+/// Longest text a field keeps, in bytes. Longer texts are cut on a character
+/// boundary and the event is flagged [`Event::truncated`].
+pub const MAX_TEXT: usize = 16 * 1024;
+
+/// Most labels an event keeps; further ones are dropped and flagged.
+pub const MAX_LABELS: usize = 64;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Span {
+    start: u32,
+    length: u32,
+}
+
+const ABSENT: Span = Span { start: u32::MAX, length: 0 };
+
+/// Where an address or site is.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Location {
+    /// Degrees north, -90 to 90.
+    pub latitude: f64,
+    /// Degrees east, -180 to 180.
+    pub longitude: f64,
+    /// Radius within which the true place lies, in kilometres.
+    pub accuracy_km: f32,
+}
+
+/// Keyed 64-bit hashes of identifying values; 0 means absent. Rules compare
+/// and remember these instead of names. Filled by enrichment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Keys {
+    /// Of `user.name`, else `user.id`, else `user.email`.
+    pub user: u64,
+    /// Of `session.id`.
+    pub session: u64,
+    /// Of `device.id`.
+    pub device: u64,
+    /// Of the user-agent family and operating system.
+    pub user_agent: u64,
+}
+
+/// One normalised record: what happened, who, from where, when.
+#[derive(Debug, Clone)]
+pub struct Event {
+    /// Stable identifier, the same on every delivery of this event.
+    pub id: u128,
+    /// Event time in milliseconds since the Unix epoch, UTC; 0 when unknown.
+    pub time: i64,
+    /// When Sidewatch received it, same unit.
+    pub received: i64,
+    /// `http.response.status_code`; 0 when unknown.
+    pub status: u16,
+    /// `http.response.body.bytes`.
+    pub response_bytes: Option<u64>,
+    /// `source.ip`: the client's address after the trusted-proxy walk.
+    pub source_ip: Option<IpAddr>,
+    /// `source.port`; 0 when unknown.
+    pub source_port: u16,
+    /// Address of the connecting peer (nginx' `$remote_addr`).
+    pub peer_ip: Option<IpAddr>,
+    /// `server.port`; 0 when unknown.
+    pub server_port: u16,
+    /// `source.as.number`; 0 when unknown.
+    pub as_number: u32,
+    /// `source.geo.location` with its accuracy.
+    pub location: Option<Location>,
+    /// Kind of the network behind `source_ip`.
+    pub network_kind: NetworkKind,
+    /// What was done, reduced for rules.
+    pub activity: Activity,
+    /// `event.severity`, 0 to 10 as in CEF.
+    pub severity: Option<u8>,
+    /// A mapping decided that this event is noise.
+    pub suppressed: bool,
+    /// Something was cut to a bound.
+    pub truncated: bool,
+    /// The record held bytes that are not UTF-8; they are kept as `\xHH`.
+    pub lossy: bool,
+    /// Hashes for rules.
+    pub keys: Keys,
+    /// What a mapping says of this event; [`Event::get`] falls back to it.
+    pub annotation: Option<Arc<Annotation>>,
+    /// Identifier of the configured source.
+    pub source: Option<Arc<str>>,
+    text: String,
+    spans: [Span; Field::COUNT],
+    labels: Vec<(Box<str>, Box<str>)>,
+}
+
+impl Default for Event {
+    fn default() -> Self {
+        Self {
+            id: 0,
+            time: 0,
+            received: 0,
+            status: 0,
+            response_bytes: None,
+            source_ip: None,
+            source_port: 0,
+            peer_ip: None,
+            server_port: 0,
+            as_number: 0,
+            location: None,
+            network_kind: NetworkKind::Unknown,
+            activity: Activity::Other,
+            severity: None,
+            suppressed: false,
+            truncated: false,
+            lossy: false,
+            keys: Keys::default(),
+            annotation: None,
+            source: None,
+            text: String::new(),
+            spans: [ABSENT; Field::COUNT],
+            labels: Vec::new(),
+        }
+    }
+}
+
+impl Event {
+    /// An event with nothing set.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Forgets everything but keeps the allocated text buffer.
+    pub fn clear(&mut self) {
+        let mut text = std::mem::take(&mut self.text);
+        let mut labels = std::mem::take(&mut self.labels);
+        text.clear();
+        labels.clear();
+        *self = Self { text, labels, ..Self::default() };
+    }
+
+    /// The text of a field: the event's own, else its mapping's.
+    #[must_use]
+    pub fn get(&self, field: Field) -> Option<&str> {
+        self.own(field)
+            .or_else(|| self.annotation.as_deref().and_then(|annotation| annotation.get(field)))
+    }
+
+    /// The event's own text of a field, ignoring any mapping.
+    #[must_use]
+    pub fn own(&self, field: Field) -> Option<&str> {
+        let span = self.spans.get(field as usize)?;
+        let start = span.start as usize;
+        self.text.get(start..start.checked_add(span.length as usize)?)
+    }
+
+    /// The text of a field or label named by a rule or filter.
+    #[must_use]
+    pub fn get_named(&self, name: &FieldName) -> Option<&str> {
+        match name {
+            FieldName::Field(field) => self.get(*field),
+            FieldName::Label(label) => self.label(label),
+        }
+    }
+
+    /// Sets a field, replacing what it held. Longer than [`MAX_TEXT`] is cut.
+    pub fn set(&mut self, field: Field, value: &str) {
+        self.set_with(field, |text| text.push_str(value));
+    }
+
+    /// Sets a field by writing into the event's buffer, which saves a copy
+    /// where the value is computed. `write` must only append.
+    pub fn set_with(&mut self, field: Field, write: impl FnOnce(&mut String)) {
+        let start = self.text.len();
+        write(&mut self.text);
+        if self.text.len() < start {
+            return;
+        }
+        if self.text.len() - start > MAX_TEXT {
+            let end = self.text.floor_char_boundary(start + MAX_TEXT);
+            self.text.truncate(end);
+            self.truncated = true;
+        }
+        let length = self.text.len() - start;
+        if let (Some(slot), Ok(start), Ok(length)) =
+            (self.spans.get_mut(field as usize), u32::try_from(start), u32::try_from(length))
+        {
+            *slot = Span { start, length };
+        }
+    }
+
+    /// Makes a field absent. Its bytes stay in the buffer until the event is
+    /// dropped or cleared, but nothing can read them.
+    pub fn unset(&mut self, field: Field) {
+        if let Some(slot) = self.spans.get_mut(field as usize) {
+            *slot = ABSENT;
+        }
+    }
+
+    /// The value of a label (`labels.<name>`).
+    #[must_use]
+    pub fn label(&self, name: &str) -> Option<&str> {
+        self.labels.iter().find(|(key, _)| &**key == name).map(|(_, value)| &**value)
+    }
+
+    /// Sets a label, replacing one of the same name.
+    pub fn set_label(&mut self, name: &str, value: &str) {
+        let end = value.floor_char_boundary(MAX_TEXT);
+        self.truncated |= end < value.len();
+        let value = value.get(..end).unwrap_or_default();
+        if let Some(slot) = self.labels.iter_mut().find(|(key, _)| &**key == name) {
+            slot.1 = value.into();
+        } else if self.labels.len() < MAX_LABELS {
+            self.labels.push((name.into(), value.into()));
+        } else {
+            self.truncated = true;
+        }
+    }
+
+    /// Labels in the order they were set.
+    pub fn labels(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.labels.iter().map(|(name, value)| (&**name, &**value))
+    }
+
+    /// Present text fields in alphabetical order of their names, mapping
+    /// included.
+    pub fn fields(&self) -> impl Iterator<Item = (Field, &str)> {
+        Field::ALL.into_iter().filter_map(|(field, _)| self.get(field).map(|text| (field, text)))
+    }
+
+    /// Adopts what `other` knows and `self` does not: used to join a mirrored
+    /// request with its access-log line.
+    pub fn fill_from(&mut self, other: &Self) {
+        for (field, _) in Field::ALL {
+            if self.own(field).is_none()
+                && let Some(value) = other.own(field)
+            {
+                self.set(field, value);
+            }
+        }
+        for (name, value) in other.labels() {
+            if self.label(name).is_none() {
+                self.set_label(name, value);
+            }
+        }
+        fn fill<T: PartialEq + Default + Copy>(mine: &mut T, theirs: T) {
+            if *mine == T::default() {
+                *mine = theirs;
+            }
+        }
+        fill(&mut self.time, other.time);
+        fill(&mut self.status, other.status);
+        fill(&mut self.source_port, other.source_port);
+        fill(&mut self.server_port, other.server_port);
+        self.response_bytes = self.response_bytes.or(other.response_bytes);
+        self.source_ip = self.source_ip.or(other.source_ip);
+        self.peer_ip = self.peer_ip.or(other.peer_ip);
+        self.lossy |= other.lossy;
+        self.truncated |= other.truncated;
+    }
+
+    /// Bytes the event holds on the heap, for memory bounds.
+    #[must_use]
+    pub fn heap_size(&self) -> usize {
+        let labels: usize = self.labels.iter().map(|(name, value)| name.len() + value.len() + 32).sum();
+        self.text.capacity() + labels
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_field_can_be_replaced_and_removed() {
+        let mut event = Event::new();
+        event.set(Field::UserName, "zoë");
+        event.set(Field::UrlPath, "/a");
+        event.set(Field::UserName, "bob");
+        assert_eq!(event.get(Field::UserName), Some("bob"));
+        assert_eq!(event.get(Field::UrlPath), Some("/a"));
+        event.unset(Field::UserName);
+        assert_eq!(event.get(Field::UserName), None);
+    }
+
+    #[test]
+    fn overlong_text_is_cut_on_a_character_boundary_and_flagged() {
+        let mut event = Event::new();
+        event.set(Field::UrlPath, &"é".repeat(MAX_TEXT));
+        assert!(event.truncated);
+        assert!(event.get(Field::UrlPath).unwrap().len() <= MAX_TEXT);
+    }
+
+    #[test]
+    fn clearing_forgets_texts_and_labels() {
+        let mut event = Event::new();
+        event.set(Field::UserName, "zoe");
+        event.set_label("choice", "approve");
+        event.status = 200;
+        event.clear();
+        assert_eq!(event.fields().count(), 0);
+        assert_eq!(event.labels().count(), 0);
+        assert_eq!(event.status, 0);
+    }
+
+    #[test]
+    fn joining_fills_gaps_only() {
+        let mut mirror = Event::new();
+        mirror.set(Field::UserId, "u1");
+        mirror.set(Field::UrlPath, "/login");
+        let mut line = Event::new();
+        line.set(Field::UrlPath, "/other");
+        line.status = 401;
+        mirror.fill_from(&line);
+        assert_eq!(mirror.status, 401);
+        assert_eq!(mirror.get(Field::UrlPath), Some("/login"));
+    }
+}
