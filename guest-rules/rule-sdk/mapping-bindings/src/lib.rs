@@ -1,0 +1,24 @@
+//! Bindings of world `mapping-rule`, generated from `wit/`; nothing else lives here.
+//! A crate of its own because both worlds export the shared types, and two
+//! generated sets of export macros cannot live in one crate.
+#![allow(
+    unsafe_code,
+    missing_docs,
+    unreachable_pub,
+    clippy::all,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::allow_attributes_without_reason,
+    clippy::needless_pass_by_value,
+    rust_2018_idioms,
+    reason = "generated code"
+)]
+
+wit_bindgen::generate!({
+    world: "mapping-rule",
+    path: "../../../wit",
+    pub_export_macro: true,
+    export_macro_name: "export_mapping_component",
+    default_bindings_module: "rule_sdk_mapping_bindings",
+});
