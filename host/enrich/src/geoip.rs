@@ -1,0 +1,167 @@
+//! MaxMind databases: loading, verifying, asking.
+//!
+//! A file is read to the heap, never mapped: a file replaced in place would
+//! otherwise kill the process. The read is bounded, the whole file is verified
+//! before it is used, and a look-up that fails all the same counts as "nothing
+//! known".
+
+mod record;
+mod store;
+
+use std::fs::{File, Metadata};
+use std::io::Read;
+use std::net::IpAddr;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+
+use maxminddb::{MaxMindDbError, Reader};
+
+pub(crate) use record::{Anonymity, AutonomousSystem, Place};
+pub use store::{DatabaseStatus, ReloadOutcome};
+pub(crate) use store::{DatabaseStore, Databases};
+
+/// Largest database file that is read.
+pub const MAX_FILE_BYTES: u64 = 512 * 1024 * 1024;
+
+/// What a database is asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum DatabaseKind {
+    /// Places: city or country databases.
+    City,
+    /// Autonomous systems.
+    Asn,
+    /// VPN exits, proxies, Tor, hosting.
+    Anonymous,
+}
+
+impl DatabaseKind {
+    /// The kind's name, as in configuration.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::City => "city",
+            Self::Asn => "asn",
+            Self::Anonymous => "anonymous",
+        }
+    }
+
+    /// Whether a database that calls itself `kind` plainly is of another kind.
+    /// Unknown names pass: vendors other than MaxMind have their own.
+    fn contradicts(self, kind: &str) -> bool {
+        let name = kind.to_ascii_lowercase();
+        let has = |words: &[&str]| words.iter().any(|word| name.contains(word));
+        let (city, asn) = (
+            has(&["city", "country", "enterprise"]),
+            has(&["asn", "isp"]),
+        );
+        let anonymous = has(&["anonymous"]);
+        match self {
+            Self::City => !city && (asn || anonymous),
+            Self::Asn => !asn && (city || anonymous),
+            Self::Anonymous => !anonymous && (city || asn),
+        }
+    }
+}
+
+/// Why a database file cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum DatabaseError {
+    /// It cannot be opened or read.
+    #[error("cannot be read: {0}")]
+    Read(#[from] std::io::Error),
+    /// It is larger than [`MAX_FILE_BYTES`].
+    #[error("has {0} bytes, more than the {MAX_FILE_BYTES} that are read; is this the right file?")]
+    TooLarge(u64),
+    /// Somebody wrote to it while it was read.
+    #[error("changed while it was read; replace it by renaming a complete file over it")]
+    Unstable,
+    /// It is no MaxMind database or a damaged one.
+    #[error("is not a sound MaxMind database ({0}); download it again")]
+    Corrupt(#[from] MaxMindDbError),
+    /// It is a database of another kind.
+    #[error("is a `{found}` database, not one for `{}`; check the configured paths", .wanted.as_str())]
+    WrongKind {
+        /// The kind the setting asks for.
+        wanted: DatabaseKind,
+        /// The type in the file.
+        found: String,
+    },
+}
+
+/// What identifies one version of a file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct FileSignature {
+    modified: (i64, i64),
+    length: u64,
+    device: u64,
+    inode: u64,
+}
+
+impl FileSignature {
+    pub(crate) fn of(metadata: &Metadata) -> Self {
+        Self {
+            modified: (metadata.mtime(), metadata.mtime_nsec()),
+            length: metadata.len(),
+            device: metadata.dev(),
+            inode: metadata.ino(),
+        }
+    }
+}
+
+/// One loaded, verified database.
+#[derive(Debug)]
+pub(crate) struct Database {
+    pub(crate) path: PathBuf,
+    pub(crate) kind: DatabaseKind,
+    pub(crate) signature: FileSignature,
+    reader: Reader<Vec<u8>>,
+}
+
+impl Database {
+    /// Reads and verifies a file.
+    pub(crate) fn load(path: &Path, kind: DatabaseKind) -> Result<Self, DatabaseError> {
+        let (bytes, signature) = read_bounded(path)?;
+        let reader = Reader::from_source(bytes)?;
+        reader.verify()?;
+        let found = &reader.metadata().database_type;
+        if kind.contradicts(found) {
+            return Err(DatabaseError::WrongKind {
+                wanted: kind,
+                found: found.clone(),
+            });
+        }
+        Ok(Self {
+            path: path.to_owned(),
+            kind,
+            signature,
+            reader,
+        })
+    }
+
+    /// When the vendor built it, seconds since the Unix epoch.
+    pub(crate) fn build_epoch(&self) -> u64 {
+        self.reader.metadata().build_epoch
+    }
+
+    fn record<'de, T: serde::Deserialize<'de>>(&'de self, address: IpAddr) -> Option<T> {
+        self.reader.lookup(address).ok()?.decode().ok()?
+    }
+}
+
+fn read_bounded(path: &Path) -> Result<(Vec<u8>, FileSignature), DatabaseError> {
+    let mut file = File::open(path)?;
+    let metadata = file.metadata()?;
+    if metadata.len() > MAX_FILE_BYTES {
+        return Err(DatabaseError::TooLarge(metadata.len()));
+    }
+    let signature = FileSignature::of(&metadata);
+    let mut bytes = Vec::with_capacity(usize::try_from(metadata.len()).unwrap_or_default());
+    (&mut file).take(MAX_FILE_BYTES).read_to_end(&mut bytes)?;
+    if FileSignature::of(&file.metadata()?) != signature {
+        return Err(DatabaseError::Unstable);
+    }
+    Ok((bytes, signature))
+}
+
+#[cfg(test)]
+mod tests;
