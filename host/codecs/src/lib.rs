@@ -18,7 +18,11 @@ pub mod nginx;
 pub mod pseudonym;
 pub mod redact;
 pub mod request;
+mod scan;
 pub mod syslog;
+mod target;
+mod text;
+mod time;
 pub mod tirreno;
 
 use sidewatch_event::Event;

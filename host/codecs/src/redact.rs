@@ -1,18 +1,419 @@
 //! Removes secrets from texts before they enter an event.
+//!
+//! Keys of a query keep their name and lose their value when the name sounds
+//! like a secret, also inside a value that is itself an encoded URL
+//! (`next=%2Fcb%3Ftoken%3D…`), however often it was encoded. User information
+//! is cut out of absolute URLs. Everything is one pass over the text.
+
+/// What a secret's value becomes.
+pub const REDACTED: &str = "REDACTED";
+
+/// Names longer than this count as secret: no honest key is that long.
+const LONGEST_NAME: usize = 64;
 
 /// Appends `url` (a request target or an absolute URL) to `out` without the
 /// values of secret-like query keys and without user information.
 pub fn url(url: &str, out: &mut String) {
-    out.push_str(url);
+    let (scheme, rest) = split_scheme(url);
+    out.push_str(scheme);
+    let (authority, rest) = if scheme.is_empty() {
+        ("", rest)
+    } else {
+        split_authority(rest)
+    };
+    query(without_user(authority), out);
+    query(rest, out);
 }
 
-/// Appends a query string (without its `?`) to `out` without secret values.
-pub fn query(query: &str, out: &mut String) {
-    out.push_str(query);
+/// Splits `https://` (or `//`) off an absolute URL; empty when relative.
+pub(crate) fn split_scheme(url: &str) -> (&str, &str) {
+    if url.starts_with('/') && !url.starts_with("//") {
+        return ("", url);
+    }
+    let bytes = url.as_bytes();
+    let is_scheme = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'-' | b'.');
+    let name = bytes.iter().take_while(|byte| is_scheme(byte)).count();
+    let end = match bytes.get(name..) {
+        Some([b':', b'/', b'/', ..]) if name > 0 => name + 3,
+        Some([b'/', b'/', ..]) if name == 0 => 2,
+        _ => 0,
+    };
+    url.split_at_checked(end).unwrap_or(("", url))
+}
+
+/// Splits the authority off what follows a scheme.
+pub(crate) fn split_authority(rest: &str) -> (&str, &str) {
+    let end = rest.find(['/', '?', '#', '\\', ';']).unwrap_or(rest.len());
+    rest.split_at_checked(end).unwrap_or((rest, ""))
+}
+
+/// An authority without `user:password@`.
+pub(crate) fn without_user(authority: &str) -> &str {
+    authority
+        .rsplit_once('@')
+        .map_or(authority, |(_, host)| host)
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Mark {
+    Equals,
+    Separator,
+    /// Bytes without meaning here.
+    Plain,
+}
+
+/// What stands at `at`: its meaning, how often it is percent-encoded, and its
+/// length.
+fn mark(bytes: &[u8], at: usize) -> (Mark, usize, usize) {
+    let tail = bytes.get(at..).unwrap_or_default();
+    match tail {
+        [b'=', ..] => (Mark::Equals, 0, 1),
+        [b'&' | b'?' | b'#' | b';', ..] => (Mark::Separator, 0, 1),
+        [b'%', ..] => match encoded(tail) {
+            Some((b'=', depth, length)) => (Mark::Equals, depth, length),
+            Some((b'&' | b'?' | b'#' | b';', depth, length)) => (Mark::Separator, depth, length),
+            Some((_, _, length)) => (Mark::Plain, 0, length),
+            None => (Mark::Plain, 0, 1),
+        },
+        _ => (Mark::Plain, 0, 1),
+    }
+}
+
+/// The byte behind `%41`, `%2541`, `%252541` …, how often it is encoded, and
+/// the length of the whole.
+fn encoded(tail: &[u8]) -> Option<(u8, usize, usize)> {
+    let mut rest = tail.strip_prefix(b"%")?;
+    let mut depth = 1;
+    while let Some(deeper) = rest.strip_prefix(b"25") {
+        rest = deeper;
+        depth += 1;
+    }
+    match rest {
+        [high, low, ..] if let Some(byte) = crate::text::hex_pair(*high, *low) => {
+            Some((byte, depth, depth * 2 + 1))
+        }
+        // A percent sign encoded, and then no two digits.
+        _ if depth > 1 => Some((b'%', depth - 1, depth * 2 - 1)),
+        _ => None,
+    }
+}
+
+/// Appends a text that may hold `key=value` pairs (a query string, with or
+/// without what precedes it) to `out` without the values of secrets.
+pub fn query(text: &str, out: &mut String) {
+    let bytes = text.as_bytes();
+    if memchr::memchr2(b'=', b'%', bytes).is_none() {
+        out.push_str(text);
+        return;
+    }
+    let mut copied = 0;
+    let mut name = 0;
+    let mut at = 0;
+    while at < bytes.len() {
+        if bytes.get(at).is_some_and(|byte| !is_mark(*byte)) {
+            at += 1;
+            continue;
+        }
+        let (kind, depth, length) = mark(bytes, at);
+        let after = at + length;
+        if kind == Mark::Equals && is_secret(bytes.get(name..at).unwrap_or_default()) {
+            let end = end_of_value(bytes, after, depth);
+            out.push_str(text.get(copied..after).unwrap_or_default());
+            if end > after {
+                out.push_str(REDACTED);
+            }
+            (copied, name, at) = (end, end, end);
+            continue;
+        }
+        if kind != Mark::Plain {
+            name = after;
+        }
+        at = after;
+    }
+    out.push_str(text.get(copied..).unwrap_or_default());
+}
+
+fn is_mark(byte: u8) -> bool {
+    matches!(byte, b'=' | b'&' | b'?' | b'#' | b';' | b'%')
+}
+
+/// Where the value that starts at `at` ends: at the next separator encoded no
+/// deeper than its `=`.
+fn end_of_value(bytes: &[u8], mut at: usize, depth: usize) -> usize {
+    while at < bytes.len() {
+        let (kind, found, length) = mark(bytes, at);
+        if kind == Mark::Separator && found <= depth {
+            return at;
+        }
+        at += length;
+    }
+    bytes.len()
 }
 
 /// Whether a key, header, cookie or form field of that name holds a secret.
 #[must_use]
 pub fn is_secret_name(name: &str) -> bool {
-    name.contains("token")
+    is_secret(name.as_bytes())
+}
+
+/// Parts of names that give a secret away wherever they occur.
+const PARTS: [&[u8]; 19] = [
+    b"token",
+    b"passw",
+    b"passphrase",
+    b"secret",
+    b"session",
+    b"credential",
+    b"signature",
+    b"apikey",
+    b"jwt",
+    b"bearer",
+    b"cookie",
+    b"authoriz",
+    b"authentic",
+    b"csrf",
+    b"xsrf",
+    b"samlre",
+    b"privatekey",
+    b"sessid",
+    b"authcode",
+];
+
+/// Whole words that do.
+const WORDS: [&[u8]; 20] = [
+    b"code",
+    b"key",
+    b"auth",
+    b"oauth",
+    b"sig",
+    b"pass",
+    b"pwd",
+    b"pin",
+    b"otp",
+    b"totp",
+    b"sid",
+    b"sess",
+    b"mfa",
+    b"tfa",
+    b"2fa",
+    b"assertion",
+    b"ticket",
+    b"hmac",
+    b"pw",
+    b"nonce",
+];
+
+/// Words that make a `code` harmless: `country_code`.
+const HARMLESS: [&[u8]; 10] = [
+    b"country",
+    b"status",
+    b"error",
+    b"zip",
+    b"postal",
+    b"area",
+    b"lang",
+    b"language",
+    b"currency",
+    b"response",
+];
+
+/// The decoded name in lower case, words separated by a blank.
+struct Name {
+    bytes: [u8; LONGEST_NAME],
+    length: usize,
+}
+
+impl Name {
+    /// Nothing when the name is longer than any honest one.
+    fn read(raw: &[u8]) -> Option<Self> {
+        let mut name = Self {
+            bytes: [0; LONGEST_NAME],
+            length: 0,
+        };
+        let mut rest = raw;
+        let mut lower_before = false;
+        while let [first, tail @ ..] = rest {
+            let (byte, length) = match encoded(rest) {
+                Some((byte, _, length)) => (byte, length),
+                None => (*first, 1),
+            };
+            rest = if length == 1 {
+                tail
+            } else {
+                rest.get(length..).unwrap_or_default()
+            };
+            if byte.is_ascii_uppercase() && lower_before {
+                name.push(b' ')?;
+            }
+            lower_before = byte.is_ascii_lowercase();
+            let kept = if byte.is_ascii_alphanumeric() || byte >= 0x80 {
+                byte.to_ascii_lowercase()
+            } else {
+                b' '
+            };
+            name.push(kept)?;
+        }
+        Some(name)
+    }
+
+    fn push(&mut self, byte: u8) -> Option<()> {
+        *self.bytes.get_mut(self.length)? = byte;
+        self.length += 1;
+        Some(())
+    }
+
+    fn words(&self) -> impl Iterator<Item = &[u8]> {
+        self.bytes
+            .get(..self.length)
+            .unwrap_or_default()
+            .split(|byte| *byte == b' ')
+    }
+
+    /// The name without word separators, so that `api_key` and `apiKey` agree.
+    fn joined(&self) -> ([u8; LONGEST_NAME], usize) {
+        let mut joined = [0; LONGEST_NAME];
+        let letters = self
+            .bytes
+            .iter()
+            .take(self.length)
+            .filter(|byte| **byte != b' ');
+        let length = joined
+            .iter_mut()
+            .zip(letters)
+            .map(|(slot, byte)| *slot = *byte)
+            .count();
+        (joined, length)
+    }
+}
+
+fn is_secret(raw: &[u8]) -> bool {
+    // A long prefix before the last blank or slash is prose, not a name.
+    let start = raw
+        .iter()
+        .rposition(|byte| matches!(byte, b' ' | b'/' | b','))
+        .map_or(0, |at| at + 1);
+    let raw = raw.get(start..).unwrap_or_default();
+    let Some(name) = Name::read(raw) else {
+        return true;
+    };
+    let (joined, length) = name.joined();
+    let joined = joined.get(..length).unwrap_or_default();
+    let part_at = |at: usize| {
+        joined
+            .get(at..)
+            .is_some_and(|tail| PARTS.iter().any(|part| tail.starts_with(part)))
+    };
+    if (0..length).any(|at| {
+        joined
+            .get(at)
+            .is_some_and(|byte| b"tpsacjbx".contains(byte))
+            && part_at(at)
+    }) {
+        return true;
+    }
+    name.words().any(|word| {
+        WORDS.contains(&word)
+            && (word != b"code" || !name.words().any(|other| HARMLESS.contains(&other)))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn redacted(text: &str) -> String {
+        let mut out = String::new();
+        url(text, &mut out);
+        out
+    }
+
+    #[test]
+    fn values_of_secret_keys_go_and_keys_stay() {
+        for (given, expected) in [
+            ("/cb?code=abc&state=1", "/cb?code=REDACTED&state=1"),
+            ("/p?Access_Token=a&q=b", "/p?Access_Token=REDACTED&q=b"),
+            (
+                "/p?user[password]=x&id=2",
+                "/p?user[password]=REDACTED&id=2",
+            ),
+            ("/p?user%5Bpassword%5D=x", "/p?user%5Bpassword%5D=REDACTED"),
+            ("/p?%74oken=x", "/p?%74oken=REDACTED"),
+            (
+                "/p?X-Amz-Signature=ff;a=1",
+                "/p?X-Amz-Signature=REDACTED;a=1",
+            ),
+            ("/p;jsessionid=AA11?x=1", "/p;jsessionid=REDACTED?x=1"),
+            ("/p#access_token=zz", "/p#access_token=REDACTED"),
+            ("/p?token=", "/p?token="),
+            ("/p?token=a=b=c&d", "/p?token=REDACTED&d"),
+            (
+                "/p?apiKey=1&authCode=2",
+                "/p?apiKey=REDACTED&authCode=REDACTED",
+            ),
+            ("https://joe:pw@host/p?a=b", "https://host/p?a=b"),
+            ("//joe:pw@host?key=b", "//host?key=REDACTED"),
+        ] {
+            assert_eq!(redacted(given), expected);
+        }
+    }
+
+    #[test]
+    fn secrets_in_nested_encoded_urls_go() {
+        assert_eq!(
+            redacted("/l?next=%2Fcb%3Ftoken%3Dabc%26b%3D1&c=2"),
+            "/l?next=%2Fcb%3Ftoken%3DREDACTED%26b%3D1&c=2"
+        );
+        assert_eq!(
+            redacted("/l?n=%252Fcb%253Fcode%253Dabc&c=2"),
+            "/l?n=%252Fcb%253Fcode%253DREDACTED&c=2"
+        );
+        assert_eq!(redacted("/l?token=a%26b%3Dc&d=1"), "/l?token=REDACTED&d=1");
+    }
+
+    #[test]
+    fn harmless_keys_keep_their_values() {
+        for text in [
+            "/s?keyword=a&author=b&country_code=CZ&zipcode=1&monkey=2&compass=3&page=4",
+            "/a%zz?b=%",
+            "*",
+            "host:443",
+        ] {
+            assert_eq!(redacted(text), text);
+        }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(256))]
+        #[test]
+        fn no_secret_survives(
+            before in "[a-z/=&?%;]{0,12}",
+            name in prop::sample::select(vec!["token", "my_password", "sessionId", "client-secret", "sig", "code"]),
+            depth in 0_usize..4,
+        ) {
+            let mut pair = format!("?{name}=CANARY");
+            for _ in 0..depth {
+                pair = pair.replace('%', "%25").replace('?', "%3F").replace('=', "%3D");
+            }
+            let text = redacted(&format!("/{before}{pair}"));
+            prop_assert!(!text.contains("CANARY"), "{}", text);
+        }
+
+        #[test]
+        fn text_without_pairs_is_untouched(text in "[^=%]*") {
+            let mut out = String::new();
+            query(&text, &mut out);
+            prop_assert_eq!(out, text);
+        }
+
+        #[test]
+        fn redacting_again_changes_nothing(text in "[a-zA-Z=&?#;%0-9_/]{0,60}") {
+            let mut once = String::new();
+            query(&text, &mut once);
+            let mut twice = String::new();
+            query(&once, &mut twice);
+            prop_assert_eq!(once, twice);
+        }
+    }
 }

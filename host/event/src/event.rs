@@ -25,7 +25,10 @@ struct Span {
     length: u32,
 }
 
-const ABSENT: Span = Span { start: u32::MAX, length: 0 };
+const ABSENT: Span = Span {
+    start: u32::MAX,
+    length: 0,
+};
 
 /// Where an address or site is.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -143,14 +146,21 @@ impl Event {
         let mut labels = std::mem::take(&mut self.labels);
         text.clear();
         labels.clear();
-        *self = Self { text, labels, ..Self::default() };
+        *self = Self {
+            text,
+            labels,
+            ..Self::default()
+        };
     }
 
     /// The text of a field: the event's own, else its mapping's.
     #[must_use]
     pub fn get(&self, field: Field) -> Option<&str> {
-        self.own(field)
-            .or_else(|| self.annotation.as_deref().and_then(|annotation| annotation.get(field)))
+        self.own(field).or_else(|| {
+            self.annotation
+                .as_deref()
+                .and_then(|annotation| annotation.get(field))
+        })
     }
 
     /// The event's own text of a field, ignoring any mapping.
@@ -158,7 +168,8 @@ impl Event {
     pub fn own(&self, field: Field) -> Option<&str> {
         let span = self.spans.get(field as usize)?;
         let start = span.start as usize;
-        self.text.get(start..start.checked_add(span.length as usize)?)
+        self.text
+            .get(start..start.checked_add(span.length as usize)?)
     }
 
     /// The text of a field or label named by a rule or filter.
@@ -189,10 +200,36 @@ impl Event {
             self.truncated = true;
         }
         let length = self.text.len() - start;
-        if let (Some(slot), Ok(start), Ok(length)) =
-            (self.spans.get_mut(field as usize), u32::try_from(start), u32::try_from(length))
-        {
+        if let (Some(slot), Ok(start), Ok(length)) = (
+            self.spans.get_mut(field as usize),
+            u32::try_from(start),
+            u32::try_from(length),
+        ) {
             *slot = Span { start, length };
+        }
+    }
+
+    /// Makes a field a part of another one's text, which saves a copy: a path
+    /// of its URL. A range beyond that text is cut; one that does not start
+    /// and end on character boundaries makes the field read as absent.
+    pub fn set_part(&mut self, field: Field, of: Field, range: std::ops::Range<usize>) {
+        let Some(whole) = self.spans.get(of as usize).copied() else {
+            return;
+        };
+        let limit = whole.length as usize;
+        let (from, to) = (range.start.min(limit), range.end.min(limit));
+        if whole == ABSENT || from > to {
+            return;
+        }
+        if let (Some(slot), Ok(from), Ok(to)) = (
+            self.spans.get_mut(field as usize),
+            u32::try_from(from),
+            u32::try_from(to),
+        ) {
+            *slot = Span {
+                start: whole.start + from,
+                length: to - from,
+            };
         }
     }
 
@@ -207,7 +244,10 @@ impl Event {
     /// The value of a label (`labels.<name>`).
     #[must_use]
     pub fn label(&self, name: &str) -> Option<&str> {
-        self.labels.iter().find(|(key, _)| &**key == name).map(|(_, value)| &**value)
+        self.labels
+            .iter()
+            .find(|(key, _)| &**key == name)
+            .map(|(_, value)| &**value)
     }
 
     /// Sets a label, replacing one of the same name.
@@ -232,7 +272,9 @@ impl Event {
     /// Present text fields in alphabetical order of their names, mapping
     /// included.
     pub fn fields(&self) -> impl Iterator<Item = (Field, &str)> {
-        Field::ALL.into_iter().filter_map(|(field, _)| self.get(field).map(|text| (field, text)))
+        Field::ALL
+            .into_iter()
+            .filter_map(|(field, _)| self.get(field).map(|text| (field, text)))
     }
 
     /// Adopts what `other` knows and `self` does not: used to join a mirrored
@@ -269,7 +311,11 @@ impl Event {
     /// Bytes the event holds on the heap, for memory bounds.
     #[must_use]
     pub fn heap_size(&self) -> usize {
-        let labels: usize = self.labels.iter().map(|(name, value)| name.len() + value.len() + 32).sum();
+        let labels: usize = self
+            .labels
+            .iter()
+            .map(|(name, value)| name.len() + value.len() + 32)
+            .sum();
         self.text.capacity() + labels
     }
 }
@@ -296,6 +342,20 @@ mod tests {
         event.set(Field::UrlPath, &"é".repeat(MAX_TEXT));
         assert!(event.truncated);
         assert!(event.get(Field::UrlPath).unwrap().len() <= MAX_TEXT);
+    }
+
+    #[test]
+    fn a_part_shares_the_text_of_its_whole() {
+        let mut event = Event::new();
+        event.set_part(Field::UrlPath, Field::UrlOriginal, 0..2);
+        assert_eq!(event.get(Field::UrlPath), None);
+        event.set(Field::UrlOriginal, "/a?b=c");
+        event.set_part(Field::UrlPath, Field::UrlOriginal, 0..2);
+        event.set_part(Field::UrlQuery, Field::UrlOriginal, 3..99);
+        assert_eq!(event.get(Field::UrlPath), Some("/a"));
+        assert_eq!(event.get(Field::UrlQuery), Some("b=c"));
+        event.set(Field::UrlOriginal, "/other");
+        assert_eq!(event.get(Field::UrlPath), Some("/a"));
     }
 
     #[test]
