@@ -1,0 +1,150 @@
+//! Feeds one sink from its queue: batches, waits and retries, counts.
+//!
+//! A record leaves the driver only when the sink finished it or when the grace
+//! period at shutdown is over; an outage of any length loses nothing but what
+//! the bounded queue cannot hold.
+
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+
+use sidewatch_event::Delivery;
+use tokio::time::{Instant, sleep, sleep_until, timeout};
+use tracing::{info, warn};
+
+use crate::backoff::Backoff;
+use crate::queue::QueueReceiver;
+use crate::sink::{Outcome, Sink};
+
+/// A sink may need a moment to flush even when the grace period is used up.
+const LEAST_CLOSING_TIME: Duration = Duration::from_millis(500);
+
+/// How a sink is fed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct DriverSettings {
+    /// Most records offered to the sink at once.
+    pub batch: usize,
+    /// How long records may still be delivered once shutdown has begun.
+    pub grace: Duration,
+    /// First delay after a failure; doubles with each further one.
+    pub first_delay: Duration,
+    /// Longest delay between attempts, unless the sink asks for more.
+    pub longest_delay: Duration,
+}
+
+impl Default for DriverSettings {
+    fn default() -> Self {
+        Self {
+            batch: 512,
+            grace: Duration::from_secs(5),
+            first_delay: Duration::from_millis(200),
+            longest_delay: Duration::from_secs(30),
+        }
+    }
+}
+
+/// Delivers until the queue has ended, or until the grace period after
+/// `shutdown` is over. Whoever resolves `shutdown` also drops the senders,
+/// else the whole grace period is waited for.
+pub async fn drive(
+    mut sink: Box<dyn Sink>,
+    mut receiver: QueueReceiver,
+    settings: DriverSettings,
+    shutdown: impl Future<Output = ()> + Send,
+) {
+    let mut pending = Vec::with_capacity(settings.batch);
+    let deadline = {
+        let mut deadline = None;
+        let delivering = deliver_all(sink.as_mut(), &mut receiver, &mut pending, settings);
+        tokio::pin!(delivering);
+        let out_of_time = async {
+            shutdown.await;
+            let end = Instant::now() + settings.grace;
+            deadline = Some(end);
+            sleep_until(end).await;
+        };
+        tokio::select! {
+            biased;
+            () = &mut delivering => {}
+            () = out_of_time => {}
+        }
+        deadline
+    };
+    let lost = pending.len();
+    receiver.abandon(lost);
+    let left = deadline.map_or(settings.grace, |end| {
+        end.saturating_duration_since(Instant::now())
+    });
+    if timeout(left.max(LEAST_CLOSING_TIME), sink.close())
+        .await
+        .is_err()
+    {
+        warn!(sink = receiver.name(), "the sink did not close in time");
+    }
+}
+
+/// Delivers until the queue has ended. `pending` holds what is not finished,
+/// so that the caller knows what is lost when it stops waiting.
+async fn deliver_all(
+    sink: &mut dyn Sink,
+    receiver: &mut QueueReceiver,
+    pending: &mut Vec<Delivery>,
+    settings: DriverSettings,
+) {
+    let counters = Arc::clone(receiver.counters());
+    let mut backoff = Backoff::new(settings.first_delay, settings.longest_delay);
+    let mut failing = false;
+    loop {
+        if pending.is_empty() {
+            receiver.receive(settings.batch, pending).await;
+            if pending.is_empty() {
+                return;
+            }
+        }
+        let outcome = checked(sink.deliver(pending).await, pending.len());
+        counters.add_outcome(&outcome, |index| pending.get(index).map(Delivery::id));
+        pending.drain(..outcome.finished);
+        if outcome.finished > 0 {
+            backoff.reset();
+        }
+        match outcome.retry {
+            Some(retry) => {
+                if !failing {
+                    warn!(
+                        sink = receiver.name(),
+                        error = retry.reason,
+                        "delivery has to wait"
+                    );
+                }
+                failing = true;
+                sleep(backoff.next_delay().max(retry.after)).await;
+            }
+            None => {
+                if failing {
+                    info!(sink = receiver.name(), "delivery goes on");
+                }
+                failing = false;
+            }
+        }
+    }
+}
+
+/// Holds a sink to its word: no more records finished than were offered, and
+/// no silent standstill.
+fn checked(mut outcome: Outcome, offered: usize) -> Outcome {
+    outcome.finished = outcome.finished.min(offered);
+    outcome
+        .rejected
+        .retain(|rejection| rejection.index < outcome.finished);
+    outcome.filtered = outcome
+        .filtered
+        .min(outcome.finished - outcome.rejected.len().min(outcome.finished));
+    if outcome.finished == 0 && outcome.retry.is_none() {
+        return outcome.with_retry("the sink made no progress");
+    }
+    outcome
+}
+
+#[cfg(test)]
+#[path = "driver/tests.rs"]
+mod tests;
