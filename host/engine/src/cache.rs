@@ -1,0 +1,176 @@
+//! Compiled rules on disk.
+//!
+//! Loading machine code is trusting it, so an artifact is used only when this
+//! installation wrote it: a message authentication code over the artifact,
+//! its rule's digest and the compiler's version and settings, under a key only
+//! this host has. The bytes that were checked are the bytes that are loaded.
+//! Anything else is compiled anew, never an error.
+
+use std::fs::{self, OpenOptions};
+use std::io::{Read, Write};
+use std::path::{Path, PathBuf};
+
+use hmac::{Hmac, KeyInit, Mac};
+use sha2::{Digest, Sha256};
+
+/// Largest artifact that is read back, in bytes.
+const LARGEST: u64 = 64 << 20;
+
+/// SHA-256 of a component's bytes.
+pub type RuleDigest = [u8; 32];
+
+/// Digest of a component.
+#[must_use]
+pub fn digest(component: &[u8]) -> RuleDigest {
+    Sha256::digest(component).into()
+}
+
+/// Lower-case hexadecimal.
+#[must_use]
+pub fn hexadecimal(bytes: &[u8]) -> String {
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    let digit = |nibble: u8| DIGITS.get(usize::from(nibble)).map_or('0', |digit| char::from(*digit));
+    bytes.iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 15)]).collect()
+}
+
+/// A directory of compiled rules.
+#[derive(Debug, Clone)]
+pub struct CompiledCache {
+    directory: PathBuf,
+    key: [u8; 32],
+}
+
+impl CompiledCache {
+    /// Opens or creates the directory (mode 0700) with its key (mode 0600).
+    ///
+    /// # Errors
+    /// Fails when the directory cannot be made or the key not be read.
+    pub fn open(directory: &Path) -> std::io::Result<Self> {
+        let mut builder = fs::DirBuilder::new();
+        builder.recursive(true);
+        #[cfg(unix)]
+        std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+        builder.create(directory)?;
+        let key = read_or_make_key(&directory.join("cache.key"))?;
+        Ok(Self { directory: directory.to_owned(), key })
+    }
+
+    fn path(&self, rule: &RuleDigest, compiler: u64) -> PathBuf {
+        let name = hexadecimal(rule.get(..16).unwrap_or_default());
+        self.directory.join(format!("{name}-{compiler:016x}.cwasm"))
+    }
+
+    fn code(&self, rule: &RuleDigest, compiler: u64, artifact: &[u8]) -> Option<Hmac<Sha256>> {
+        let mut code = Hmac::<Sha256>::new_from_slice(&self.key).ok()?;
+        code.update(rule);
+        code.update(&compiler.to_le_bytes());
+        code.update(artifact);
+        Some(code)
+    }
+
+    /// The authentic artifact for a rule and compiler, if there is one.
+    #[must_use]
+    pub fn read(&self, rule: &RuleDigest, compiler: u64) -> Option<Vec<u8>> {
+        let file = fs::File::open(self.path(rule, compiler)).ok()?;
+        let mut bytes = Vec::new();
+        file.take(LARGEST + 1).read_to_end(&mut bytes).ok()?;
+        if bytes.len() as u64 > LARGEST {
+            return None;
+        }
+        let (artifact, tag) = bytes.split_at_checked(bytes.len().checked_sub(32)?)?;
+        self.code(rule, compiler, artifact)?.verify_slice(tag).ok()?;
+        bytes.truncate(bytes.len() - 32);
+        Some(bytes)
+    }
+
+    /// Keeps an artifact this host has just compiled.
+    ///
+    /// # Errors
+    /// Fails when the file cannot be written; the rule works all the same.
+    pub fn write(&self, rule: &RuleDigest, compiler: u64, artifact: &[u8]) -> std::io::Result<()> {
+        let path = self.path(rule, compiler);
+        let temporary = path.with_extension(format!("part-{}", std::process::id()));
+        let code = self.code(rule, compiler, artifact).ok_or_else(|| std::io::Error::other("unusable cache key"))?;
+        let mut file = private_file(&temporary)?;
+        file.write_all(artifact)?;
+        file.write_all(&code.finalize().into_bytes())?;
+        drop(file);
+        fs::rename(&temporary, &path)
+    }
+}
+
+fn private_file(path: &Path) -> std::io::Result<fs::File> {
+    let mut options = OpenOptions::new();
+    options.write(true).create(true).truncate(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    options.open(path)
+}
+
+/// Reads a 32-byte key or makes one from the system's randomness.
+///
+/// # Errors
+/// Fails when the file is unreadable, not 32 bytes long, or cannot be made.
+pub fn read_or_make_key(path: &Path) -> std::io::Result<[u8; 32]> {
+    match fs::read(path) {
+        Ok(bytes) => bytes.try_into().map_err(|_| {
+            std::io::Error::other(format!("{} is not a 32-byte key; remove it to have a new one made", path.display()))
+        }),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            let mut key = [0; 32];
+            fs::File::open("/dev/urandom")?.read_exact(&mut key)?;
+            let temporary = path.with_extension(format!("part-{}", std::process::id()));
+            private_file(&temporary)?.write_all(&key)?;
+            // Another process may have been faster: its key counts.
+            match fs::hard_link(&temporary, path) {
+                Err(error) if error.kind() != std::io::ErrorKind::AlreadyExists => {
+                    fs::remove_file(&temporary)?;
+                    return Err(error);
+                }
+                _ => fs::remove_file(&temporary)?,
+            }
+            let mut stored = [0; 32];
+            fs::File::open(path)?.read_exact(&mut stored)?;
+            Ok(stored)
+        }
+        Err(error) => Err(error),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_authentic_artifacts_of_the_same_rule_and_compiler_are_read_back() {
+        let directory = tempfile::tempdir().unwrap();
+        let cache = CompiledCache::open(directory.path()).unwrap();
+        let rule = digest(b"component");
+        cache.write(&rule, 7, b"machine code").unwrap();
+        assert_eq!(cache.read(&rule, 7).unwrap(), b"machine code");
+        assert_eq!(cache.read(&rule, 8), None);
+        assert_eq!(CompiledCache::open(directory.path()).unwrap().read(&rule, 7).unwrap(), b"machine code");
+
+        let path = cache.path(&rule, 7);
+        let good = fs::read(&path).unwrap();
+        for at in [0, 5, good.len() - 1] {
+            let mut bad = good.clone();
+            bad[at] ^= 1;
+            fs::write(&path, bad).unwrap();
+            assert_eq!(cache.read(&rule, 7), None, "byte {at}");
+        }
+        fs::write(&path, &good[..10]).unwrap();
+        assert_eq!(cache.read(&rule, 7), None);
+    }
+
+    #[test]
+    fn another_installations_artifacts_are_not_trusted() {
+        let (one, two) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let theirs = CompiledCache::open(one.path()).unwrap();
+        let ours = CompiledCache::open(two.path()).unwrap();
+        let rule = digest(b"component");
+        theirs.write(&rule, 7, b"machine code").unwrap();
+        fs::copy(theirs.path(&rule, 7), ours.path(&rule, 7)).unwrap();
+        assert_eq!(ours.read(&rule, 7), None);
+    }
+}

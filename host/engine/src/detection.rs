@@ -1,0 +1,452 @@
+//! One configured detection rule: its instance, its states, its faults.
+//!
+//! Lifetime: the instance lives until it faults; then it is thrown away with
+//! everything in it and made anew from the prepared component, which takes some
+//! tens of microseconds. States survive, because they are the host's.
+//!
+//! A faulty frame is halved until the offending event stands alone; that event
+//! is quarantined for this rule and goes on to the sinks. A rule whose faults
+//! take more than their share of time is suspended and tried again later.
+
+use std::net::{IpAddr, Ipv6Addr};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+use sidewatch_event::{Event, Evidence, EvidenceValue, Field, FieldName};
+use wasmtime::{Store, StoreLimits};
+
+use crate::bindings::detection::DetectionRule as Bindings;
+use crate::bindings::detection::exports::sidewatch::rule::detection as wire;
+use crate::bindings::detection::exports::sidewatch::rule::types;
+use crate::fault::{Fault, RuleCounters, add};
+use crate::frame::{ABSENT, FRAME_EVENTS, append, append_texts, field_names, slice};
+use crate::key::{NAMES, StateKey, address_bits};
+use crate::limits::RuleLimits;
+use crate::loader::{ConfigureError, LoadedRule, Prepared};
+use crate::state::States;
+use crate::suspension::Suspension;
+
+/// A kind of finding as the rule describes it.
+#[derive(Debug, Clone)]
+pub struct FindingKind {
+    /// Kebab-case name.
+    pub id: Arc<str>,
+    /// One line for a human.
+    pub title: String,
+    /// 0 to 10.
+    pub severity: u8,
+    /// MITRE ATT&CK technique, or empty.
+    pub technique: Arc<str>,
+}
+
+/// What a detection rule says of itself, checked.
+#[derive(Debug, Clone)]
+pub struct DetectionDescriptor {
+    /// Names the rule in files, metrics and findings.
+    pub id: Arc<str>,
+    /// Semantic version.
+    pub version: Arc<str>,
+    /// Parts of the state's key.
+    pub key: Vec<String>,
+    /// Text fields it reads.
+    pub reads: Vec<FieldName>,
+    /// Milliseconds.
+    pub state_ttl: u64,
+    /// Bytes one state may take.
+    pub state_limit: u32,
+    /// Findings it can emit.
+    pub kinds: Vec<FindingKind>,
+}
+
+/// A finding before the pipeline gives it an identifier and its event.
+#[derive(Debug, Clone)]
+pub struct RawFinding {
+    /// Index of the event within the batch.
+    pub event: usize,
+    /// See [`sidewatch_event::Finding::incident`].
+    pub incident: u64,
+    /// See [`sidewatch_event::Finding::occurrence`].
+    pub occurrence: u32,
+    /// Rule that reported it.
+    pub rule: Arc<str>,
+    /// Its version.
+    pub rule_version: Arc<str>,
+    /// Kind of finding.
+    pub kind: Arc<str>,
+    /// MITRE ATT&CK technique, or empty.
+    pub technique: Arc<str>,
+    /// 0 to 10.
+    pub severity: u8,
+    /// 0 to 1.
+    pub score: f32,
+    /// One line for a human.
+    pub title: String,
+    /// In the rule's order.
+    pub evidence: Vec<Evidence>,
+}
+
+struct Live {
+    store: Store<StoreLimits>,
+    bindings: Bindings,
+}
+
+#[derive(Default)]
+struct Buffers {
+    block: Vec<u8>,
+    events: Vec<wire::Event>,
+    texts: Vec<types::Span>,
+    groups: Vec<wire::Group>,
+    keys: Vec<(u64, i64)>,
+}
+
+/// A detection rule, ready to fold events.
+pub struct DetectionRule {
+    loaded: LoadedRule,
+    parameters: String,
+    limits: RuleLimits,
+    /// What the rule says of itself.
+    pub descriptor: DetectionDescriptor,
+    /// Shared with the metrics endpoint.
+    pub counters: Arc<RuleCounters>,
+    key: StateKey,
+    live: Option<Live>,
+    states: States,
+    buffers: Buffers,
+    members: Vec<(u64, u32)>,
+    suspension: Suspension,
+}
+
+impl std::fmt::Debug for DetectionRule {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.debug_struct("DetectionRule").field("descriptor", &self.descriptor).finish_non_exhaustive()
+    }
+}
+
+impl DetectionRule {
+    pub(crate) fn new(loaded: &LoadedRule, parameters: &Value, limits: RuleLimits) -> Result<Self, ConfigureError> {
+        let parameters = parameters.to_string();
+        let (live, descriptor) = instantiate(loaded, &parameters, &limits)?;
+        let descriptor = check(descriptor).map_err(ConfigureError::Description)?;
+        let key = StateKey::parse(&descriptor.key, loaded.engine.hash_key).map_err(|name| {
+            let known: Vec<_> = NAMES.iter().map(|(name, _)| *name).collect();
+            ConfigureError::Description(format!("its key names `{name}`; known are {}", known.join(", ")))
+        })?;
+        let states = States::new(limits.state_bytes, descriptor.state_ttl);
+        Ok(Self {
+            loaded: loaded.clone(),
+            parameters,
+            limits,
+            descriptor,
+            counters: Arc::default(),
+            key,
+            live: Some(live),
+            states,
+            buffers: Buffers::default(),
+            members: Vec::new(),
+            suspension: Suspension::default(),
+        })
+    }
+
+    /// Folds a batch in order; findings are appended.
+    pub fn fold(&mut self, events: &[Box<Event>], findings: &mut Vec<RawFinding>) {
+        let started = Instant::now();
+        let mut first = 0;
+        for chunk in events.chunks(FRAME_EVENTS) {
+            self.fold_chunk(events, first, chunk, findings);
+            first += chunk.len();
+        }
+        let elapsed = usize::try_from(started.elapsed().as_nanos()).unwrap_or(usize::MAX);
+        add(&self.counters.nanoseconds, elapsed);
+        self.counters.states.store(self.states.len() as u64, Ordering::Relaxed);
+        self.counters.state_bytes.store(self.states.bytes() as u64, Ordering::Relaxed);
+        self.counters.states_evicted.store(self.states.evicted(), Ordering::Relaxed);
+    }
+
+    fn fold_chunk(&mut self, all: &[Box<Event>], first: usize, chunk: &[Box<Event>], findings: &mut Vec<RawFinding>) {
+        let mut members = std::mem::take(&mut self.members);
+        members.clear();
+        for (at, event) in (first..).zip(chunk) {
+            if let (Some(key), Ok(at)) = (self.key.of(event), u32::try_from(at)) {
+                members.push((key, at));
+            }
+        }
+        if !members.is_empty() {
+            // The index breaks ties, so events of one key stay in order.
+            members.sort_unstable();
+            add(&self.counters.events, members.len());
+            self.fold_members(all, &members, findings);
+        }
+        self.members = members;
+    }
+
+    /// Folds a frame, halving it on faults. The recursion is as deep as the
+    /// logarithm of the frame's size.
+    fn fold_members(&mut self, events: &[Box<Event>], members: &[(u64, u32)], findings: &mut Vec<RawFinding>) {
+        if self.suspension.holds(Instant::now()) {
+            add(&self.counters.skipped, members.len());
+            return;
+        }
+        add(&self.counters.frames, 1);
+        let started = Instant::now();
+        let before = findings.len();
+        let Err(fault) = self.attempt(events, members, findings) else { return };
+        findings.truncate(before);
+        self.live = None;
+        self.counters.count(&fault);
+        if let Some(pause) = self.suspension.strike(started, started.elapsed()) {
+            tracing::error!(rule = %self.descriptor.id, error = %fault, seconds = pause.as_secs(), "rule keeps failing and is suspended");
+        }
+        if let [(_, at)] = members {
+            add(&self.counters.quarantined, 1);
+            let id = events.get(*at as usize).map_or(0, |event| event.id);
+            tracing::warn!(rule = %self.descriptor.id, error = %fault, event = format_args!("{id:032x}"), "rule cannot evaluate an event");
+            return;
+        }
+        let (left, right) = members.split_at(members.len() / 2);
+        self.fold_members(events, left, findings);
+        self.fold_members(events, right, findings);
+    }
+
+    fn attempt(&mut self, events: &[Box<Event>], members: &[(u64, u32)], findings: &mut Vec<RawFinding>) -> Result<(), Fault> {
+        self.build(events, members);
+        if self.live.is_none() {
+            self.live = Some(match instantiate(&self.loaded, &self.parameters, &self.limits) {
+                Ok((live, _)) => live,
+                Err(ConfigureError::Fault(fault)) => return Err(fault),
+                Err(error) => return Err(Fault::Rejected(error.to_string())),
+            });
+        }
+        let Some(live) = &mut self.live else { return Ok(()) };
+        let frame = wire::Frame {
+            block: &self.buffers.block,
+            events: &self.buffers.events,
+            texts: &self.buffers.texts,
+            groups: &self.buffers.groups,
+        };
+        self.loaded.engine.clock.announce_call();
+        live.store.set_epoch_deadline(self.limits.epochs());
+        let outcome = live
+            .bindings
+            .sidewatch_rule_detection()
+            .call_evaluate(&mut live.store, frame)
+            .map_err(|error| Fault::from_error(&error))?;
+        self.accept(outcome, members, findings)
+    }
+
+    fn build(&mut self, events: &[Box<Event>], members: &[(u64, u32)]) {
+        let buffers = &mut self.buffers;
+        buffers.block.clear();
+        buffers.events.clear();
+        buffers.texts.clear();
+        buffers.groups.clear();
+        buffers.keys.clear();
+        for (key, at) in members {
+            let Some(event) = events.get(*at as usize) else { continue };
+            let position = u32::try_from(buffers.events.len()).unwrap_or(u32::MAX);
+            match (buffers.groups.last_mut(), buffers.keys.last_mut()) {
+                (Some(group), Some((last, time))) if last == key => {
+                    group.count += 1;
+                    *time = event.time.max(*time);
+                }
+                _ => {
+                    let (start, length) = match self.states.get(*key, event.time) {
+                        Some(state) => append(&mut buffers.block, state),
+                        None => (ABSENT, 0),
+                    };
+                    let state = types::Span { start, length };
+                    buffers.groups.push(wire::Group { first: position, count: 1, state });
+                    buffers.keys.push((*key, event.time));
+                }
+            }
+            buffers.events.push(numbers(event));
+            append_texts(&mut buffers.block, &mut buffers.texts, &self.descriptor.reads, event, |start, length| {
+                types::Span { start, length }
+            });
+        }
+    }
+
+    /// Checks everything, then takes everything: a bad answer changes nothing.
+    fn accept(
+        &mut self,
+        outcome: wire::Outcome,
+        members: &[(u64, u32)],
+        findings: &mut Vec<RawFinding>,
+    ) -> Result<(), Fault> {
+        let rejected = |text: &str| Fault::Rejected(text.to_owned());
+        if outcome.block.len() > self.limits.output_bytes {
+            return Err(rejected("its states together exceed output_bytes"));
+        }
+        if outcome.findings.len() > self.limits.findings_per_frame {
+            return Err(rejected("more findings than findings_per_frame"));
+        }
+        if outcome.changes.len() > self.buffers.keys.len() {
+            return Err(rejected("more changed states than groups"));
+        }
+        for change in &outcome.changes {
+            let known = self.buffers.keys.get(change.group as usize).is_some();
+            let bytes = slice(&outcome.block, change.state.start, change.state.length);
+            if !known || bytes.is_none() {
+                return Err(rejected("a changed state outside its frame"));
+            }
+            if change.state.length > self.descriptor.state_limit {
+                return Err(rejected("a state larger than the rule's own state-limit"));
+            }
+        }
+        let mut checked = Vec::with_capacity(outcome.findings.len());
+        let mut budget = self.limits.output_bytes;
+        for finding in outcome.findings {
+            checked.push(self.finding(finding, members, &mut budget)?);
+        }
+        for change in &outcome.changes {
+            if let (Some((key, time)), Some(bytes)) = (
+                self.buffers.keys.get(change.group as usize),
+                slice(&outcome.block, change.state.start, change.state.length),
+            ) {
+                self.states.set(*key, bytes, *time);
+            }
+        }
+        add(&self.counters.findings, checked.len());
+        findings.append(&mut checked);
+        Ok(())
+    }
+
+    fn finding(&self, finding: wire::Finding, members: &[(u64, u32)], budget: &mut usize) -> Result<RawFinding, Fault> {
+        let rejected = |text: &str| Fault::Rejected(text.to_owned());
+        let (_, event) = members.get(finding.event as usize).ok_or_else(|| rejected("a finding about no event"))?;
+        let kind =
+            self.descriptor.kinds.get(finding.kind as usize).ok_or_else(|| rejected("a finding of undeclared kind"))?;
+        let mut size = finding.title.len();
+        let mut evidence = Vec::with_capacity(finding.evidence.len());
+        for item in finding.evidence {
+            let value = value(item.value);
+            size += item.name.len() + if let EvidenceValue::Text(text) = &value { text.len() } else { 16 };
+            evidence.push(Evidence { name: item.name, value });
+        }
+        *budget = budget.checked_sub(size).ok_or_else(|| rejected("its findings together exceed output_bytes"))?;
+        Ok(RawFinding {
+            event: *event as usize,
+            incident: finding.incident,
+            occurrence: finding.occurrence,
+            rule: Arc::clone(&self.descriptor.id),
+            rule_version: Arc::clone(&self.descriptor.version),
+            kind: Arc::clone(&kind.id),
+            technique: Arc::clone(&kind.technique),
+            severity: u8::try_from(finding.severity.min(10)).unwrap_or(10),
+            score: if finding.score.is_finite() { finding.score.clamp(0.0, 1.0) } else { 0.0 },
+            title: finding.title,
+            evidence,
+        })
+    }
+
+    /// Until when the rule is suspended, if it is.
+    #[must_use]
+    pub fn suspended_for(&self) -> Option<Duration> {
+        self.suspension.remaining(Instant::now())
+    }
+}
+
+fn instantiate(
+    loaded: &LoadedRule,
+    parameters: &str,
+    limits: &RuleLimits,
+) -> Result<(Live, wire::Descriptor), ConfigureError> {
+    let Prepared::Detection(prepared) = &*loaded.prepared else {
+        return Err(ConfigureError::Kind("mapping"));
+    };
+    let fault = |error: wasmtime::Error| ConfigureError::Fault(Fault::from_error(&error));
+    let mut store = Store::new(&loaded.engine.wasmtime, limits.store_limits());
+    store.limiter(|limits| limits);
+    loaded.engine.clock.announce_call();
+    // Configuring may parse tables, so it gets more time than a frame.
+    store.set_epoch_deadline(limits.epochs().saturating_mul(20));
+    let bindings = prepared.instantiate(&mut store).map_err(fault)?;
+    let configured = bindings.sidewatch_rule_detection().call_configure(&mut store, parameters).map_err(fault)?;
+    let descriptor = configured
+        .map_err(|error| ConfigureError::Parameter { parameter: error.parameter, message: error.message })?;
+    Ok((Live { store, bindings }, descriptor))
+}
+
+fn check(descriptor: wire::Descriptor) -> Result<DetectionDescriptor, String> {
+    /// More than any rule needs.
+    const MOST_KINDS: usize = 64;
+    let named = |id: &str| !id.is_empty() && id.len() <= 64 && id.bytes().all(|byte| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'-'));
+    if !named(&descriptor.id) {
+        return Err(format!("its id `{}` is not kebab-case", descriptor.id.escape_default()));
+    }
+    if descriptor.version.is_empty() || descriptor.version.len() > 64 {
+        return Err("its version is empty or too long".to_owned());
+    }
+    if descriptor.key.is_empty() || descriptor.key.len() > 4 {
+        return Err("its key must name one to four parts".to_owned());
+    }
+    if descriptor.findings.len() > MOST_KINDS {
+        return Err(format!("it declares more than {MOST_KINDS} kinds of finding"));
+    }
+    if let Some(kind) = descriptor.findings.iter().find(|kind| !named(&kind.id)) {
+        return Err(format!("its kind of finding `{}` is not kebab-case", kind.id.escape_default()));
+    }
+    Ok(DetectionDescriptor {
+        reads: field_names(&descriptor.reads, "reads")?,
+        id: descriptor.id.into(),
+        version: descriptor.version.into(),
+        key: descriptor.key,
+        state_ttl: descriptor.state_ttl,
+        state_limit: descriptor.state_limit,
+        kinds: descriptor
+            .findings
+            .into_iter()
+            .map(|kind| FindingKind {
+                id: kind.id.into(),
+                title: kind.title,
+                severity: u8::try_from(kind.severity.min(10)).unwrap_or(10),
+                technique: kind.technique.into(),
+            })
+            .collect(),
+    })
+}
+
+#[expect(clippy::cast_possible_truncation, reason = "the two halves of the address")]
+fn numbers(event: &Event) -> wire::Event {
+    let bits = event.source_ip.map_or(0, address_bits);
+    let (latitude, longitude, accuracy) = match event.location {
+        Some(place) => (place.latitude, place.longitude, place.accuracy_km),
+        None => (f64::NAN, f64::NAN, 0.0),
+    };
+    let country = match event.get(Field::SourceGeoCountryIsoCode).map(str::as_bytes) {
+        Some([first, second]) => (u32::from(*first) << 8) | u32::from(*second),
+        _ => 0,
+    };
+    wire::Event {
+        time: event.time,
+        user: event.keys.user,
+        session: event.keys.session,
+        device: event.keys.device,
+        user_agent: event.keys.user_agent,
+        address_high: (bits >> 64) as u64,
+        address_low: bits as u64,
+        latitude,
+        longitude,
+        accuracy,
+        as_number: event.as_number,
+        country,
+        network_kind: event.network_kind as u32,
+        activity: event.activity as u32,
+        status: u32::from(event.status),
+    }
+}
+
+fn value(value: wire::EvidenceValue) -> EvidenceValue {
+    match value {
+        wire::EvidenceValue::Text(text) => EvidenceValue::Text(text),
+        wire::EvidenceValue::Integer(number) => EvidenceValue::Integer(number),
+        wire::EvidenceValue::Real(number) => EvidenceValue::Real(number),
+        wire::EvidenceValue::Time(time) => EvidenceValue::Time(time),
+        wire::EvidenceValue::Coordinates(place) => EvidenceValue::Coordinates(place.latitude, place.longitude),
+        wire::EvidenceValue::Address(address) => {
+            let address = Ipv6Addr::from((u128::from(address.high) << 64) | u128::from(address.low));
+            EvidenceValue::Address(address.to_ipv4_mapped().map_or(IpAddr::V6(address), IpAddr::V4))
+        }
+    }
+}

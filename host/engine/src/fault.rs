@@ -1,0 +1,99 @@
+//! What a rule can do wrong, as data: each kind has its own counter and none
+//! stops an event from reaching the sinks.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use wasmtime::Trap;
+
+/// Why a rule gave no usable answer for a frame.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Fault {
+    /// The rule's code trapped: a panic, an out-of-bounds access …
+    #[error("trapped: {0}")]
+    Trapped(String),
+    /// The rule ran past its deadline.
+    #[error("ran longer than its deadline")]
+    TimedOut,
+    /// The rule wanted more memory than it may have.
+    #[error("wanted more memory than its limit")]
+    OutOfMemory,
+    /// The answer breaks the contract.
+    #[error("gave an answer that breaks the contract: {0}")]
+    Rejected(String),
+}
+
+impl Fault {
+    /// Sorts what wasmtime reports.
+    pub(crate) fn from_error(error: &wasmtime::Error) -> Self {
+        match error.downcast_ref::<Trap>() {
+            Some(Trap::Interrupt) => Self::TimedOut,
+            Some(trap) => Self::Trapped(trap.to_string()),
+            None => {
+                let text = format!("{error:#}");
+                if text.contains("forcing trap when growing memory") || text.contains("forcing a memory growth failure") {
+                    Self::OutOfMemory
+                } else {
+                    Self::Trapped(text)
+                }
+            }
+        }
+    }
+
+    /// The value of the metric label `reason`.
+    #[must_use]
+    pub fn reason(&self) -> &'static str {
+        match self {
+            Self::Trapped(_) => "trapped",
+            Self::TimedOut => "timed_out",
+            Self::OutOfMemory => "out_of_memory",
+            Self::Rejected(_) => "rejected",
+        }
+    }
+}
+
+/// Counters of one rule; read by the metrics endpoint.
+#[derive(Debug, Default)]
+pub struct RuleCounters {
+    /// Events the rule was given, each once.
+    pub events: AtomicU64,
+    /// Frames evaluated, repetitions after faults included.
+    pub frames: AtomicU64,
+    /// Findings accepted.
+    pub findings: AtomicU64,
+    /// Nanoseconds spent in the rule, frame building included.
+    pub nanoseconds: AtomicU64,
+    /// Frames that trapped.
+    pub trapped: AtomicU64,
+    /// Frames that ran past their deadline.
+    pub timed_out: AtomicU64,
+    /// Frames that wanted too much memory.
+    pub out_of_memory: AtomicU64,
+    /// Frames whose answer broke the contract.
+    pub rejected: AtomicU64,
+    /// Events this rule could not evaluate and went without it.
+    pub quarantined: AtomicU64,
+    /// Events that went past the rule while it was suspended.
+    pub skipped: AtomicU64,
+    /// States kept at present.
+    pub states: AtomicU64,
+    /// Bytes of states kept at present.
+    pub state_bytes: AtomicU64,
+    /// States forgotten because the rule's share of memory was full.
+    pub states_evicted: AtomicU64,
+}
+
+impl RuleCounters {
+    pub(crate) fn count(&self, fault: &Fault) {
+        let counter = match fault {
+            Fault::Trapped(_) => &self.trapped,
+            Fault::TimedOut => &self.timed_out,
+            Fault::OutOfMemory => &self.out_of_memory,
+            Fault::Rejected(_) => &self.rejected,
+        };
+        add(counter, 1);
+    }
+}
+
+pub(crate) fn add(counter: &AtomicU64, amount: usize) {
+    counter.fetch_add(amount as u64, Ordering::Relaxed);
+}

@@ -1,0 +1,192 @@
+//! States of one rule: bytes under a key, bounded in number and size.
+//!
+//! When the rule's share of memory is full, states are forgotten by a sample
+//! that prefers the young and little used: a flood of invented users pushes out
+//! other invented users, not somebody with a history.
+
+use hashbrown::HashMap;
+
+/// Estimated bytes a state costs beyond its own.
+const OVERHEAD: usize = 64;
+/// Entries looked at to find one to forget.
+const SAMPLE: usize = 16;
+
+#[derive(Debug)]
+struct Entry {
+    bytes: Vec<u8>,
+    /// Event time of the last change, milliseconds.
+    changed: i64,
+    /// Event time of the first change.
+    created: i64,
+    /// How often it was changed.
+    changes: u32,
+}
+
+impl Entry {
+    /// What it would be a pity to lose: long histories first.
+    fn worth(&self) -> (u64, u32, i64) {
+        let age = self.changed.saturating_sub(self.created).max(0).unsigned_abs();
+        // Whole hours of history count; within the same hour, use does.
+        (age / 3_600_000, self.changes, self.changed)
+    }
+}
+
+/// The states of one rule.
+#[derive(Debug)]
+pub struct States {
+    /// Where a key's entry lies in `slots`.
+    index: HashMap<u64, usize, foldhash::fast::FixedState>,
+    /// Entries with their keys, dense so that any can be sampled.
+    slots: Vec<(u64, Entry)>,
+    bytes: usize,
+    limit: usize,
+    ttl: i64,
+    evicted: u64,
+    sampler: u64,
+}
+
+impl States {
+    /// States of at most `limit` bytes together, forgotten when an event comes
+    /// more than `ttl` milliseconds of event time after their last change.
+    #[must_use]
+    pub fn new(limit: usize, ttl: u64) -> Self {
+        Self {
+            index: HashMap::default(),
+            slots: Vec::new(),
+            bytes: 0,
+            limit,
+            ttl: i64::try_from(ttl).unwrap_or(i64::MAX),
+            evicted: 0,
+            sampler: 0x9e37_79b9_7f4a_7c15,
+        }
+    }
+
+    /// The state under a key for an event at `time`. A wrong clock in one
+    /// event can expire the state of its own key only.
+    #[must_use]
+    pub fn get(&self, key: u64, time: i64) -> Option<&[u8]> {
+        let (_, entry) = self.slots.get(*self.index.get(&key)?)?;
+        (time.saturating_sub(entry.changed) <= self.ttl).then_some(entry.bytes.as_slice())
+    }
+
+    /// Keeps a state; empty bytes forget it. `time` is the event's.
+    pub fn set(&mut self, key: u64, bytes: &[u8], time: i64) {
+        if bytes.is_empty() {
+            self.remove(key);
+            return;
+        }
+        match self.index.get(&key).and_then(|&at| self.slots.get_mut(at)) {
+            Some((_, entry)) => {
+                self.bytes = self.bytes - entry.bytes.len() + bytes.len();
+                entry.bytes.clear();
+                entry.bytes.extend_from_slice(bytes);
+                entry.changed = entry.changed.max(time);
+                entry.changes = entry.changes.saturating_add(1);
+            }
+            None => {
+                self.bytes += bytes.len() + OVERHEAD;
+                self.index.insert(key, self.slots.len());
+                self.slots.push((key, Entry { bytes: bytes.to_vec(), changed: time, created: time, changes: 1 }));
+            }
+        }
+        while self.bytes > self.limit && self.slots.len() > 1 {
+            self.evict(key);
+        }
+    }
+
+    fn remove(&mut self, key: u64) {
+        let Some(at) = self.index.remove(&key) else { return };
+        if at >= self.slots.len() {
+            return;
+        }
+        let (_, entry) = self.slots.swap_remove(at);
+        self.bytes -= entry.bytes.len() + OVERHEAD;
+        if let Some((moved, _)) = self.slots.get(at) {
+            self.index.insert(*moved, at);
+        }
+    }
+
+    /// Forgets the least worthy of a sample, never the one just set.
+    fn evict(&mut self, keep: u64) {
+        let mut victim: Option<(u64, (u64, u32, i64))> = None;
+        let mut looked_at = 0;
+        while looked_at < SAMPLE || victim.is_none() {
+            looked_at += 1;
+            // xorshift64: any spread will do, it only picks where to look.
+            self.sampler ^= self.sampler << 13;
+            self.sampler ^= self.sampler >> 7;
+            self.sampler ^= self.sampler << 17;
+            let at = usize::try_from(self.sampler).unwrap_or(usize::MAX) % self.slots.len().max(1);
+            let Some((key, entry)) = self.slots.get(at) else { return };
+            if *key != keep && victim.is_none_or(|(_, worth)| entry.worth() < worth) {
+                victim = Some((*key, entry.worth()));
+            }
+        }
+        if let Some((key, _)) = victim {
+            self.remove(key);
+            self.evicted += 1;
+        }
+    }
+
+    /// How many states are kept.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.slots.len()
+    }
+
+    /// Whether none is kept.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.slots.is_empty()
+    }
+
+    /// Estimated bytes kept.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// How many were forgotten for want of room.
+    #[must_use]
+    pub fn evicted(&self) -> u64 {
+        self.evicted
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HOUR: i64 = 3_600_000;
+
+    #[test]
+    fn a_state_expires_by_event_time() {
+        let mut states = States::new(1 << 20, 10_000);
+        states.set(1, b"old", 0);
+        assert_eq!(states.get(1, 10_000), Some(&b"old"[..]));
+        assert_eq!(states.get(1, 10_001), None);
+    }
+
+    #[test]
+    fn a_million_invented_users_do_not_push_out_one_with_a_history() {
+        let mut states = States::new(1 << 20, u64::MAX);
+        for hour in 0..48 {
+            states.set(42, b"history of a real person", hour * HOUR);
+        }
+        for invented in 0..1_000_000_u64 {
+            states.set(1_000 + invented, b"x", 48 * HOUR);
+            assert!(states.bytes() <= 1 << 20);
+        }
+        assert_eq!(states.get(42, 48 * HOUR), Some(&b"history of a real person"[..]));
+        assert!(states.evicted() > 900_000);
+    }
+
+    #[test]
+    fn forgetting_gives_the_room_back() {
+        let mut states = States::new(1 << 20, u64::MAX);
+        states.set(1, &[0; 100], 0);
+        states.set(1, &[], 1);
+        assert!(states.is_empty());
+        assert_eq!(states.bytes(), 0);
+    }
+}
