@@ -70,11 +70,15 @@ mod tests {
 
     #[test]
     fn a_login_needs_category_type_and_outcome() {
-        let login = |outcome| Activity::from_ecs("authentication,session", "start", outcome, "login");
+        let login =
+            |outcome| Activity::from_ecs("authentication,session", "start", outcome, "login");
         assert_eq!(login("success"), Activity::LoginSuccess);
         assert_eq!(login("failure"), Activity::LoginFailure);
         assert_eq!(login("unknown"), Activity::Other);
-        assert_eq!(Activity::from_ecs("web", "start", "success", "login"), Activity::Other);
+        assert_eq!(
+            Activity::from_ecs("web", "start", "success", "login"),
+            Activity::Other
+        );
     }
 
     #[test]

@@ -21,13 +21,22 @@ pub struct Annotation {
 impl Annotation {
     /// Builds an entry; empty texts count as absent.
     #[must_use]
-    pub fn new(fields: impl IntoIterator<Item = (Field, String)>, severity: Option<u8>, suppress: bool) -> Self {
+    pub fn new(
+        fields: impl IntoIterator<Item = (Field, String)>,
+        severity: Option<u8>,
+        suppress: bool,
+    ) -> Self {
         let fields: Vec<_> = fields
             .into_iter()
             .filter(|(_, text)| !text.is_empty())
             .map(|(field, text)| (field, text.into_boxed_str()))
             .collect();
-        let mut annotation = Self { fields, severity, suppress, activity: Activity::Other };
+        let mut annotation = Self {
+            fields,
+            severity,
+            suppress,
+            activity: Activity::Other,
+        };
         let text = |field| annotation.get(field).unwrap_or_default();
         annotation.activity = Activity::from_ecs(
             text(Field::EventCategory),
@@ -41,6 +50,9 @@ impl Annotation {
     /// The entry's text for a field.
     #[must_use]
     pub fn get(&self, field: Field) -> Option<&str> {
-        self.fields.iter().find(|(candidate, _)| *candidate == field).map(|(_, text)| &**text)
+        self.fields
+            .iter()
+            .find(|(candidate, _)| *candidate == field)
+            .map(|(_, text)| &**text)
     }
 }

@@ -38,7 +38,10 @@ impl Delivery {
     pub fn severity(&self) -> u8 {
         match self {
             Self::Event(event) => {
-                let mapped = event.annotation.as_ref().and_then(|annotation| annotation.severity);
+                let mapped = event
+                    .annotation
+                    .as_ref()
+                    .and_then(|annotation| annotation.severity);
                 event.severity.or(mapped).unwrap_or(0)
             }
             Self::Finding(finding) => finding.severity,

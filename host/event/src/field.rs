@@ -158,7 +158,10 @@ impl Field {
         (Self::SidewatchSite, "sidewatch.site"),
         (Self::SidewatchTrust, "sidewatch.trust"),
         (Self::SourceAddress, "source.address"),
-        (Self::SourceAsOrganizationName, "source.as.organization.name"),
+        (
+            Self::SourceAsOrganizationName,
+            "source.as.organization.name",
+        ),
         (Self::SourceGeoCityName, "source.geo.city_name"),
         (Self::SourceGeoCountryIsoCode, "source.geo.country_iso_code"),
         (Self::SourceGeoRegionName, "source.geo.region_name"),
@@ -229,7 +232,9 @@ impl FieldName {
         {
             return Ok(Self::Label(label.into()));
         }
-        Field::from_name(name).map(Self::Field).ok_or_else(|| UnknownField(name.into()))
+        Field::from_name(name)
+            .map(Self::Field)
+            .ok_or_else(|| UnknownField(name.into()))
     }
 }
 
