@@ -1,0 +1,64 @@
+//! What makes a file the same file.
+//!
+//! A name is not enough (rotation), an inode neither (it is used again). The
+//! fingerprint hashes device, inode, time of birth and the beginning: the
+//! first line, or its first 1024 bytes. It survives renaming and changes when
+//! a file is cut and written anew.
+
+use std::fs::{File, Metadata};
+use std::hash::Hasher;
+use std::io;
+use std::os::unix::fs::{FileExt, MetadataExt};
+use std::time::UNIX_EPOCH;
+
+use siphasher::sip128::{Hasher128, SipHasher13};
+
+const HEAD: usize = 1024;
+
+/// Device and inode: tells whether a name still means the file we hold.
+pub(super) type Inode = (u64, u64);
+
+pub(super) fn inode(metadata: &Metadata) -> Inode {
+    (metadata.dev(), metadata.ino())
+}
+
+/// The fingerprint; none while the first line is not complete, unless the file
+/// is `final_` and will not grow any more.
+pub(super) fn fingerprint(file: &File, final_: bool) -> io::Result<Option<u128>> {
+    let mut head = [0; HEAD];
+    let length = read_at(file, &mut head, 0)?;
+    let head = head.get(..length).unwrap_or_default();
+    // A hole at the beginning is filled by nobody, so NULs count like others.
+    let first_line = memchr::memchr(b'\n', head).and_then(|end| head.get(..=end));
+    let beginning = match first_line {
+        Some(line) => line,
+        None if length == HEAD || final_ => head,
+        None => return Ok(None),
+    };
+    let metadata = file.metadata()?;
+    let born = metadata
+        .created()
+        .ok()
+        .and_then(|time| time.duration_since(UNIX_EPOCH).ok())
+        .map_or(0, |since| since.as_nanos());
+    let mut hasher = SipHasher13::new();
+    hasher.write_u64(metadata.dev());
+    hasher.write_u64(metadata.ino());
+    hasher.write(&born.to_le_bytes());
+    hasher.write(beginning);
+    Ok(Some(hasher.finish128().as_u128()))
+}
+
+/// Reads at a position until `buffer` is full or the file ends.
+pub(super) fn read_at(file: &File, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
+    let mut filled = 0;
+    while let Some(rest) = buffer.get_mut(filled..).filter(|rest| !rest.is_empty()) {
+        match file.read_at(rest, offset + filled as u64) {
+            Ok(0) => break,
+            Ok(count) => filled += count,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(filled)
+}

@@ -1,0 +1,200 @@
+//! Follows one path across rotation.
+//!
+//! Rename and create: the old file is read to its end (and a while longer,
+//! because its writer may hold it), then the new one from its beginning.
+//! Copy and truncate: when the copy (`.1`) is there, reading goes on in it, so
+//! nothing is lost; without it, what came since the last look may be lost.
+
+use std::collections::VecDeque;
+use std::fs::Metadata;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use super::fingerprint;
+use super::opened::{Opened, Stop};
+use super::packed;
+use super::{FileSettings, LineSink, Start};
+use crate::counters::add;
+use crate::intake::Closed;
+
+/// Rotated files still read; with more, the oldest is finished early.
+const DRAINING: usize = 8;
+
+/// What a look at a path gave.
+pub(super) enum Progress {
+    /// Something was read; look again at once.
+    Moved,
+    /// Nothing new.
+    Quiet,
+    /// Nothing will ever come again.
+    Ended,
+}
+
+pub(super) struct Follower {
+    path: PathBuf,
+    limit: usize,
+    rotate_wait: Duration,
+    /// Where the next file opened is read from.
+    start: Start,
+    current: Option<Opened>,
+    draining: VecDeque<Opened>,
+    complained: bool,
+}
+
+impl Follower {
+    pub(super) fn new(path: PathBuf, settings: &FileSettings) -> Self {
+        Self {
+            path,
+            limit: settings.max_line_bytes,
+            rotate_wait: Duration::from_millis(settings.rotate_wait_ms),
+            start: settings.start,
+            current: None,
+            draining: VecDeque::new(),
+            complained: false,
+        }
+    }
+
+    /// Looks once and reads what there is, for one turn.
+    pub(super) fn poll(&mut self, sink: &LineSink) -> Result<Progress, Closed> {
+        let result = if self
+            .path
+            .extension()
+            .is_some_and(|extension| extension == "gz")
+        {
+            packed::read(&self.path, self.limit, sink).map(|()| Progress::Ended)
+        } else {
+            self.turn(sink)
+        };
+        match result {
+            Ok(progress) => {
+                self.complained = false;
+                Ok(progress)
+            }
+            Err(Stop::Closed) => Err(Closed),
+            Err(Stop::Failed(error)) => {
+                self.complain(&error);
+                let ends = error.kind() == io::ErrorKind::InvalidData;
+                Ok(if ends {
+                    Progress::Ended
+                } else {
+                    Progress::Quiet
+                })
+            }
+        }
+    }
+
+    fn turn(&mut self, sink: &LineSink) -> Result<Progress, Stop> {
+        let mut moved = self.drain(sink)?;
+        match std::fs::metadata(&self.path) {
+            Ok(metadata) => self.follow_name(&metadata, sink)?,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                // A file that comes later is new: all of it is to be read.
+                self.start = Start::Beginning;
+                self.rotate_away();
+                if self.draining.is_empty() {
+                    return Err(error.into());
+                }
+            }
+            Err(error) => return Err(error.into()),
+        }
+        // The order of lines across a rotation: the old file first.
+        moved |= self.drain(sink)?;
+        if let Some(current) = &mut self.current {
+            moved |= current.read(&self.path, sink)?;
+        }
+        Ok(if moved {
+            Progress::Moved
+        } else {
+            Progress::Quiet
+        })
+    }
+
+    /// Makes `current` the file the name means now.
+    fn follow_name(&mut self, metadata: &Metadata, sink: &LineSink) -> Result<(), Stop> {
+        if self
+            .current
+            .as_ref()
+            .is_some_and(|held| held.inode != fingerprint::inode(metadata))
+        {
+            self.rotate_away();
+        }
+        match &mut self.current {
+            Some(current) => {
+                if current.was_cut(metadata)? {
+                    self.recover_cut(sink)?;
+                }
+            }
+            None => {
+                self.current = Some(Opened::open(&self.path, self.limit, self.start, sink)?);
+                self.start = Start::Beginning;
+            }
+        }
+        Ok(())
+    }
+
+    fn rotate_away(&mut self) {
+        self.draining.extend(self.current.take());
+    }
+
+    /// Reads rotated files, finishes those that have gone quiet.
+    fn drain(&mut self, sink: &LineSink) -> Result<bool, Stop> {
+        let mut moved = false;
+        for opened in &mut self.draining {
+            moved |= opened.read(&self.path, sink)?;
+        }
+        while let Some(oldest) = self.draining.front_mut() {
+            let due = oldest.is_quiet(self.rotate_wait) || self.draining.len() > DRAINING;
+            if moved || !due {
+                break;
+            }
+            if let Some(mut finished) = self.draining.pop_front() {
+                finished.finish(&self.path, sink)?;
+            }
+        }
+        Ok(moved)
+    }
+
+    /// The file was cut: goes on in its copy if there is one, then at the
+    /// file's beginning.
+    fn recover_cut(&mut self, sink: &LineSink) -> Result<(), Stop> {
+        let Some(mut old) = self.current.take() else {
+            return Ok(());
+        };
+        if old.switch_to_copy(&copy_of(&self.path)).unwrap_or(false) {
+            self.draining.push_back(old);
+        } else {
+            let pending = old.pending();
+            add(&sink.records.intake.counters().lost_bytes, pending);
+            tracing::warn!(
+                path = %self.path.display(),
+                lost_bytes = pending,
+                "file was cut and no copy of it was found; what came since the last look is lost"
+            );
+            old.restart();
+            self.current = Some(old);
+            return Ok(());
+        }
+        self.current = Some(Opened::open(
+            &self.path,
+            self.limit,
+            Start::Beginning,
+            sink,
+        )?);
+        Ok(())
+    }
+
+    fn complain(&mut self, error: &io::Error) {
+        if !self.complained {
+            self.complained = true;
+            tracing::warn!(path = %self.path.display(), %error, "file cannot be read for now");
+        }
+    }
+}
+
+/// Where copying rotation puts the previous content.
+fn copy_of(path: &Path) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(".1");
+    PathBuf::from(name)
+}

@@ -1,0 +1,225 @@
+//! One open file: read to its end, checked for having been cut.
+
+use std::fs::{File, Metadata};
+use std::io;
+use std::os::unix::fs::FileExt;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use sidewatch_event::Field;
+
+use super::fingerprint::{self, Inode, read_at};
+use super::position::Position;
+use super::{LineSink, Start};
+use crate::identity;
+use crate::intake::Closed;
+use crate::lines::{Line, LineBuffer};
+
+/// Bytes asked of a file at a time.
+const CHUNK: usize = 256 * 1024;
+
+/// Reads before another file has its turn.
+const READS_PER_TURN: usize = 32;
+
+/// Bytes before the read position that are compared to see whether the file
+/// was cut and written anew.
+const TAIL: usize = 64;
+
+/// Why reading stopped.
+pub(super) enum Stop {
+    /// The pipeline has ended.
+    Closed,
+    /// The system refused.
+    Failed(io::Error),
+}
+
+impl From<Closed> for Stop {
+    fn from(_: Closed) -> Self {
+        Self::Closed
+    }
+}
+
+impl From<io::Error> for Stop {
+    fn from(error: io::Error) -> Self {
+        Self::Failed(error)
+    }
+}
+
+pub(super) struct Opened {
+    file: File,
+    pub(super) inode: Inode,
+    lines: LineBuffer,
+    limit: usize,
+    fingerprint: Option<u128>,
+    /// Where the next read starts.
+    read_to: u64,
+    /// The last bytes read before `read_to`.
+    tail: Vec<u8>,
+    pub(super) last_read: Instant,
+}
+
+impl Opened {
+    /// Opens a file where its position says, else where `start` says.
+    pub(super) fn open(
+        path: &Path,
+        limit: usize,
+        start: Start,
+        sink: &LineSink,
+    ) -> io::Result<Self> {
+        let file = File::open(path)?;
+        let metadata = file.metadata()?;
+        let fingerprint = fingerprint::fingerprint(&file, false)?;
+        let known = fingerprint
+            .and_then(|fingerprint| sink.positions.load(fingerprint))
+            .filter(|offset| *offset <= metadata.len());
+        let offset = match (known, start) {
+            (Some(offset), _) => offset,
+            (None, Start::End) => metadata.len(),
+            (None, Start::Beginning) => 0,
+        };
+        let mut opened = Self {
+            inode: fingerprint::inode(&metadata),
+            lines: LineBuffer::new(limit, 2 * CHUNK, offset),
+            limit,
+            fingerprint,
+            read_to: offset,
+            tail: Vec::new(),
+            last_read: Instant::now(),
+            file,
+        };
+        opened.remember_tail()?;
+        Ok(opened)
+    }
+
+    /// Reads what there is, for one turn; whether there was anything.
+    pub(super) fn read(&mut self, path: &Path, sink: &LineSink) -> Result<bool, Stop> {
+        let mut moved = false;
+        for _ in 0..READS_PER_TURN {
+            let count = match self.file.read_at(self.lines.spare(), self.read_to) {
+                Ok(0) => break,
+                Ok(count) => count,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                Err(error) => return Err(error.into()),
+            };
+            moved = true;
+            self.lines.filled(count);
+            self.read_to += count as u64;
+            self.hand_over(path, sink)?;
+        }
+        if moved {
+            self.last_read = Instant::now();
+            self.remember_tail()?;
+        }
+        Ok(moved)
+    }
+
+    fn hand_over(&mut self, path: &Path, sink: &LineSink) -> Result<(), Stop> {
+        let before = self.lines.offset();
+        let mut fingerprint = self.fingerprint;
+        while let Some(line) = self.lines.next_line() {
+            let known = match fingerprint {
+                Some(known) => known,
+                None => fingerprint::fingerprint(&self.file, true)?.unwrap_or_default(),
+            };
+            fingerprint = Some(known);
+            push(sink, path, known, line)?;
+        }
+        self.fingerprint = fingerprint;
+        if let Some(fingerprint) = fingerprint.filter(|_| self.lines.offset() > before) {
+            sink.positions.store(Position {
+                fingerprint,
+                offset: self.lines.offset(),
+            });
+        }
+        Ok(())
+    }
+
+    /// Hands over a last line without its end: nothing more will come.
+    pub(super) fn finish(&mut self, path: &Path, sink: &LineSink) -> Result<(), Stop> {
+        let known = match self.fingerprint {
+            Some(known) => known,
+            None => fingerprint::fingerprint(&self.file, true)?.unwrap_or_default(),
+        };
+        if let Some(line) = self.lines.last_line() {
+            push(sink, path, known, line)?;
+        }
+        sink.positions.store(Position {
+            fingerprint: known,
+            offset: self.lines.offset(),
+        });
+        Ok(())
+    }
+
+    /// Whether nothing has come for `wait`.
+    pub(super) fn is_quiet(&self, wait: Duration) -> bool {
+        self.last_read.elapsed() >= wait
+    }
+
+    /// Whether the file is shorter than what we read of it, or differs from it.
+    pub(super) fn was_cut(&self, metadata: &Metadata) -> io::Result<bool> {
+        if metadata.len() < self.read_to {
+            return Ok(true);
+        }
+        self.differs_from(&self.file)
+    }
+
+    fn differs_from(&self, file: &File) -> io::Result<bool> {
+        let mut now = [0; TAIL];
+        let wanted = now.get_mut(..self.tail.len()).unwrap_or_default();
+        let start = self.read_to.saturating_sub(self.tail.len() as u64);
+        let length = read_at(file, wanted, start)?;
+        Ok(wanted.get(..length) != Some(self.tail.as_slice()))
+    }
+
+    /// Bytes read that were no complete line.
+    pub(super) fn pending(&self) -> u64 {
+        self.lines.pending()
+    }
+
+    /// Starts anew after the file was cut.
+    pub(super) fn restart(&mut self) {
+        self.lines = LineBuffer::new(self.limit, 2 * CHUNK, 0);
+        self.read_to = 0;
+        self.tail.clear();
+        self.fingerprint = None;
+    }
+
+    /// Goes on in a copy that was made before the file was cut, if `path` is
+    /// one: it must continue exactly what was read.
+    pub(super) fn switch_to_copy(&mut self, path: &Path) -> io::Result<bool> {
+        let copy = File::open(path)?;
+        let metadata = copy.metadata()?;
+        let is_copy =
+            !self.tail.is_empty() && metadata.len() >= self.read_to && !self.differs_from(&copy)?;
+        if is_copy {
+            self.inode = fingerprint::inode(&metadata);
+            self.file = copy;
+            self.last_read = Instant::now();
+        }
+        Ok(is_copy)
+    }
+
+    fn remember_tail(&mut self) -> io::Result<()> {
+        let length = usize::try_from(self.read_to).unwrap_or(TAIL).min(TAIL);
+        self.tail.resize(length, 0);
+        let start = self.read_to - length as u64;
+        let read = read_at(&self.file, &mut self.tail, start)?;
+        self.tail.truncate(read);
+        Ok(())
+    }
+}
+
+/// Decodes one line and hands its event over.
+pub(super) fn push(
+    sink: &LineSink,
+    path: &Path,
+    fingerprint: u128,
+    line: Line<'_>,
+) -> Result<(), Closed> {
+    let Some(mut event) = sink.records.decode(line.bytes, line.number, line.truncated) else {
+        return Ok(());
+    };
+    event.id = identity::of_position(fingerprint, line.offset);
+    event.set(Field::LogFilePath, &path.to_string_lossy());
+    sink.records.intake.push_blocking(event)
+}

@@ -1,0 +1,50 @@
+//! How far a file has been read, and where that is remembered.
+
+use std::collections::HashMap;
+use std::sync::{Mutex, PoisonError};
+
+/// Most files remembered; beyond it the memory is cleared, and at worst a file
+/// is read again (with the same event identifiers).
+const MOST: usize = 10_000;
+
+/// How far a file has been read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Position {
+    /// Identifies the file across renames: see `fingerprint`.
+    pub fingerprint: u128,
+    /// Where the first record not yet handed over starts, in bytes (of the
+    /// unpacked content for gzip files).
+    pub offset: u64,
+}
+
+/// Remembers positions. A durable implementation belongs to the store, which
+/// commits positions together with what was made of the records before them.
+pub trait Positions: Send + Sync {
+    /// The offset stored for the file with this fingerprint.
+    fn load(&self, fingerprint: u128) -> Option<u64>;
+
+    /// Everything before `position` was handed to the pipeline.
+    fn store(&self, position: Position);
+}
+
+/// Positions that last as long as the process.
+#[derive(Debug, Default)]
+pub struct MemoryPositions(Mutex<HashMap<u128, u64>>);
+
+impl Positions for MemoryPositions {
+    fn load(&self, fingerprint: u128) -> Option<u64> {
+        self.0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .get(&fingerprint)
+            .copied()
+    }
+
+    fn store(&self, position: Position) {
+        let mut offsets = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if offsets.len() >= MOST && !offsets.contains_key(&position.fingerprint) {
+            offsets.clear();
+        }
+        offsets.insert(position.fingerprint, position.offset);
+    }
+}

@@ -1,0 +1,157 @@
+//! The bounded queue between sources and the pipeline.
+//!
+//! Many senders, one receiving thread. Room is measured in units of
+//! [`UNIT`] bytes, so that hostile giant events cannot take more memory than
+//! the configured number of ordinary ones. Waiting senders are served in
+//! order. The receiver takes all there is under one lock.
+
+use std::collections::VecDeque;
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use sidewatch_event::Event;
+use tokio::sync::{Semaphore, TryAcquireError};
+
+/// Bytes an ordinary event takes; larger ones take several units of room.
+const UNIT: usize = 2 * 1024;
+
+#[derive(Debug)]
+pub(super) struct Queue {
+    room: Semaphore,
+    capacity: u32,
+    inner: Mutex<Inner>,
+    arrived: Condvar,
+}
+
+#[derive(Debug, Default)]
+struct Inner {
+    events: VecDeque<Box<Event>>,
+    receiver_waits: bool,
+    senders_gone: bool,
+}
+
+/// Why an event was not taken.
+pub(super) enum Refusal {
+    Full(Box<Event>),
+    Closed(Box<Event>),
+}
+
+impl Queue {
+    pub(super) fn new(capacity: usize) -> Self {
+        let capacity = u32::try_from(capacity.max(1))
+            .unwrap_or(u32::MAX)
+            .min(1 << 24);
+        Self {
+            room: Semaphore::new(capacity as usize),
+            capacity,
+            inner: Mutex::default(),
+            arrived: Condvar::new(),
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn units(&self, event: &Event) -> u32 {
+        let bytes = size_of::<Event>() + event.heap_size();
+        u32::try_from(bytes / UNIT + 1)
+            .unwrap_or(u32::MAX)
+            .min(self.capacity)
+    }
+
+    /// Takes the event if there is room, without waking the receiver.
+    pub(super) fn try_push(&self, event: Box<Event>) -> Result<(), Refusal> {
+        match self.room.try_acquire_many(self.units(&event)) {
+            Ok(permit) => permit.forget(),
+            Err(TryAcquireError::NoPermits) => return Err(Refusal::Full(event)),
+            Err(TryAcquireError::Closed) => return Err(Refusal::Closed(event)),
+        }
+        self.lock().events.push_back(event);
+        Ok(())
+    }
+
+    /// Waits for room, then takes the event, without waking the receiver.
+    pub(super) async fn push(&self, event: Box<Event>) -> Result<(), Refusal> {
+        match self.room.acquire_many(self.units(&event)).await {
+            Ok(permit) => permit.forget(),
+            Err(_) => return Err(Refusal::Closed(event)),
+        }
+        self.lock().events.push_back(event);
+        Ok(())
+    }
+
+    /// Wakes the receiver if it waits and there is something to take.
+    pub(super) fn wake(&self) {
+        let mut inner = self.lock();
+        if inner.receiver_waits && !inner.events.is_empty() {
+            inner.receiver_waits = false;
+            drop(inner);
+            self.arrived.notify_one();
+        }
+    }
+
+    /// No sender is left: the receiver empties the queue and then sees its end.
+    pub(super) fn end(&self) {
+        self.lock().senders_gone = true;
+        self.arrived.notify_one();
+    }
+
+    /// The receiver is gone: senders are refused from now on.
+    pub(super) fn close(&self) {
+        self.room.close();
+        self.lock().events.clear();
+    }
+
+    /// Number of queued events.
+    pub(super) fn len(&self) -> usize {
+        self.lock().events.len()
+    }
+
+    /// Moves up to `max` events into `into`, waiting for the first until
+    /// `deadline` (for ever without one).
+    #[expect(
+        clippy::vec_box,
+        reason = "an event is moved between threads several times"
+    )]
+    pub(super) fn take(
+        &self,
+        into: &mut Vec<Box<Event>>,
+        max: usize,
+        deadline: Option<Instant>,
+    ) -> usize {
+        let mut inner = self.lock();
+        while inner.events.is_empty() && !inner.senders_gone {
+            inner.receiver_waits = true;
+            inner = match deadline {
+                None => self
+                    .arrived
+                    .wait(inner)
+                    .unwrap_or_else(PoisonError::into_inner),
+                Some(deadline) => {
+                    let left = deadline.saturating_duration_since(Instant::now());
+                    if left == Duration::ZERO {
+                        break;
+                    }
+                    let waited = self.arrived.wait_timeout(inner, left);
+                    waited.unwrap_or_else(PoisonError::into_inner).0
+                }
+            };
+        }
+        inner.receiver_waits = false;
+        let count = inner.events.len().min(max);
+        let before = into.len();
+        into.extend(inner.events.drain(..count));
+        drop(inner);
+        let taken = into.iter().skip(before);
+        let units: usize = taken.map(|event| self.units(event) as usize).sum();
+        self.room.add_permits(units);
+        count
+    }
+
+    /// Whether the receiver has seen the last event.
+    pub(super) fn is_exhausted(&self) -> bool {
+        let inner = self.lock();
+        inner.senders_gone && inner.events.is_empty()
+    }
+}

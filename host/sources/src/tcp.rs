@@ -1,0 +1,207 @@
+//! Records over TCP, one per line (or NUL-terminated), as Mattermost sends its
+//! audit log.
+//!
+//! Invariants:
+//! - not one byte is ever written to a peer: some senders take any byte for a
+//!   reason to close;
+//! - a full pipeline stops reading, so the sender's own queue holds what
+//!   waits; nothing is shed;
+//! - a quiet connection stays open; TCP keep-alive finds the dead ones.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde::Deserialize;
+use sidewatch_codecs::Decoder;
+use socket2::{SockRef, TcpKeepalive};
+use tokio::io::AsyncReadExt;
+use tokio::sync::Semaphore;
+
+use crate::intake::Closed;
+use crate::lines::{DEFAULT_LINE_LIMIT, LineBuffer};
+use crate::listen::{self, Bound, require_local};
+use crate::records::Records;
+use crate::settings::check_range;
+use crate::stream::Stream;
+use crate::{Intake, Shutdown, Source, SourceError, SourceFuture};
+
+/// What ends a record.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Delimiter {
+    /// LF or CR LF.
+    #[default]
+    Line,
+    /// NUL, as GELF over TCP.
+    Nul,
+}
+
+/// Settings of the TCP source.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TcpSettings {
+    /// Address to listen on.
+    pub listen: SocketAddr,
+    /// What ends a record.
+    #[serde(default)]
+    pub delimiter: Delimiter,
+    /// Longest record, in bytes; longer ones are cut and flagged.
+    #[serde(default = "default_record_limit")]
+    pub max_record_bytes: usize,
+    /// Connections at a time.
+    #[serde(default = "default_connections")]
+    pub max_connections: usize,
+    /// Allows an address others can reach: this protocol knows no sender.
+    #[serde(default)]
+    pub insecure: bool,
+}
+
+fn default_record_limit() -> usize {
+    DEFAULT_LINE_LIMIT
+}
+
+fn default_connections() -> usize {
+    64
+}
+
+/// A bound TCP source.
+pub struct TcpSource {
+    name: Box<str>,
+    bound: Bound,
+    settings: TcpSettings,
+    decoder: Arc<dyn Decoder>,
+}
+
+/// What to do about an address anyone can send to.
+pub(crate) const UNAUTHENTICATED_REMEDY: &str = "listen on 127.0.0.1, or set `insecure = true` \
+     if a firewall admits only the senders you trust";
+
+impl TcpSettings {
+    /// Checks what can be checked without touching the system.
+    ///
+    /// # Errors
+    /// Names the first setting that cannot be used.
+    pub fn validate(&self) -> Result<(), SourceError> {
+        require_local(self.listen, self.insecure, UNAUTHENTICATED_REMEDY)?;
+        check_range(
+            "max_record_bytes",
+            self.max_record_bytes as u64,
+            64..=64 << 20,
+        )?;
+        check_range("max_connections", self.max_connections as u64, 1..=65_536)
+    }
+
+    /// Opens the listener.
+    ///
+    /// # Errors
+    /// Settings that cannot be used, or an address that cannot be bound.
+    pub fn bind(&self, name: &str, decoder: Arc<dyn Decoder>) -> Result<TcpSource, SourceError> {
+        self.validate()?;
+        let bound = Bound::tcp(self.listen)?;
+        Ok(TcpSource {
+            name: name.into(),
+            bound,
+            settings: self.clone(),
+            decoder,
+        })
+    }
+}
+
+impl Source for TcpSource {
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn addresses(&self) -> Vec<String> {
+        vec![self.bound.address()]
+    }
+
+    fn run(self: Box<Self>, intake: Intake, shutdown: Shutdown) -> SourceFuture {
+        let Self {
+            bound,
+            settings,
+            decoder,
+            ..
+        } = *self;
+        let slots = Arc::new(Semaphore::new(settings.max_connections));
+        let records = Records {
+            decoder,
+            intake: intake.clone(),
+        };
+        let ended = shutdown.clone();
+        Box::pin(listen::accept(
+            bound,
+            slots,
+            intake,
+            shutdown,
+            move |stream, _| {
+                read_until(
+                    ended.clone(),
+                    read(records.clone(), stream, settings.clone()),
+                )
+            },
+        ))
+    }
+}
+
+/// Reads a connection until it closes or shutdown.
+pub(crate) async fn read_until(
+    mut shutdown: Shutdown,
+    reading: impl Future<Output = Result<(), Closed>>,
+) {
+    tokio::select! {
+        () = shutdown.triggered() => {}
+        ended = reading => {
+            if ended.is_err() {
+                tracing::debug!("connection ended with the pipeline");
+            }
+        }
+    }
+}
+
+/// Finds peers that went without a word.
+pub(crate) fn keep_alive(stream: &Stream) {
+    if let Stream::Tcp(stream) = stream {
+        let probes = TcpKeepalive::new()
+            .with_time(Duration::from_secs(60))
+            .with_interval(Duration::from_secs(15));
+        if let Err(error) = SockRef::from(stream).set_tcp_keepalive(&probes) {
+            tracing::debug!(%error, "keep-alive could not be set");
+        }
+    }
+}
+
+async fn read(records: Records, mut stream: Stream, settings: TcpSettings) -> Result<(), Closed> {
+    keep_alive(&stream);
+    let delimiter = match settings.delimiter {
+        Delimiter::Line => b'\n',
+        Delimiter::Nul => 0,
+    };
+    let mut lines =
+        LineBuffer::new(settings.max_record_bytes, 8 * 1024, 0).with_delimiter(delimiter);
+    loop {
+        match stream.read(lines.spare()).await {
+            Ok(0) => break,
+            Ok(count) => lines.filled(count),
+            Err(error) => {
+                tracing::debug!(%error, "connection lost");
+                break;
+            }
+        }
+        while let Some(line) = lines.next_line() {
+            let record = line.bytes.strip_prefix(b"\n").unwrap_or(line.bytes);
+            if let Some(event) = records.decode(record, line.number, line.truncated) {
+                records.intake.push(event).await?;
+            }
+        }
+    }
+    // A sender that was cut off mid-record sends the whole record again later,
+    // so half a record is a duplicate or garbage; the codec tells.
+    if let Some(line) = lines.last_line()
+        && let Some(event) = records.decode(line.bytes, line.number, line.truncated)
+    {
+        records.intake.push(event).await?;
+    }
+    Ok(())
+}
