@@ -1,1 +1,12 @@
-//! Placeholder.
+//! The sidecar: takes mirrored requests and log lines, runs rules on them and
+//! delivers enriched events and findings.
+//!
+//! Map: `config` (file as typed → validated settings), `pipeline` (sources →
+//! join → enrich → rules → sinks; the only part that spawns), `admin` (health
+//! and metrics), `cli` (one file per verb).
+
+pub mod admin;
+pub mod cli;
+pub mod config;
+pub mod pipeline;
+pub mod telemetry;

@@ -1,0 +1,200 @@
+//! The metrics, read from the live counters at every scrape.
+//!
+//! Names follow Vector's component specification with a `sidewatch_` prefix;
+//! labels come from the configuration only, never from events, so their number
+//! is bounded.
+
+use std::fmt;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use prometheus_client::collector::Collector;
+use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric, text::encode};
+use prometheus_client::metrics::counter::ConstCounter;
+use prometheus_client::metrics::gauge::ConstGauge;
+use prometheus_client::registry::Registry;
+
+use crate::pipeline::Status;
+
+/// The exposition text.
+pub(super) fn exposition(status: &Status) -> Result<String, fmt::Error> {
+    let mut registry = Registry::with_prefix("sidewatch");
+    // A collector must be 'static, so it takes what it needs along.
+    registry.register_collector(Box::new(Snapshot::of(status)));
+    let mut text = String::new();
+    encode(&mut text, &registry)?;
+    Ok(text)
+}
+
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Kind {
+    Counter,
+    Gauge,
+}
+
+#[derive(Debug)]
+struct Family {
+    name: &'static str,
+    help: &'static str,
+    kind: Kind,
+    samples: Vec<(Vec<(&'static str, String)>, u64)>,
+}
+
+/// All families with their values at one moment.
+#[derive(Debug)]
+struct Snapshot(Vec<Family>);
+
+impl Collector for Snapshot {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
+        for family in &self.0 {
+            let zero = ConstCounter::new(0_u64);
+            let kind = match family.kind {
+                Kind::Counter => zero.metric_type(),
+                Kind::Gauge => ConstGauge::new(0_i64).metric_type(),
+            };
+            let mut metric = encoder.encode_descriptor(family.name, family.help, None, kind)?;
+            for (labels, value) in &family.samples {
+                let labelled = metric.encode_family(labels)?;
+                match family.kind {
+                    Kind::Counter => ConstCounter::new(*value).encode(labelled)?,
+                    Kind::Gauge => ConstGauge::new(i64::try_from(*value).unwrap_or(i64::MAX)).encode(labelled)?,
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+fn read(counter: &AtomicU64) -> u64 {
+    counter.load(Ordering::Relaxed)
+}
+
+impl Snapshot {
+    fn of(status: &Status) -> Self {
+        let mut families = Self::sources(status);
+        families.extend(Self::pipeline(status));
+        families.extend(Self::sinks(status));
+        families.extend(Self::rules(status));
+        families.push(Family {
+            name: "database_build_timestamp_seconds",
+            help: "When the database in use was built",
+            kind: Kind::Gauge,
+            samples: status
+                .databases()
+                .into_iter()
+                .map(|database| (vec![("path", database.path.display().to_string())], database.build_epoch))
+                .collect(),
+        });
+        families.retain(|family| !family.samples.is_empty());
+        Self(families)
+    }
+
+    fn sources(status: &Status) -> Vec<Family> {
+        let samples = status
+            .sources
+            .iter()
+            .flat_map(|(name, counters)| {
+                counters
+                    .snapshot()
+                    .named()
+                    .map(|(what, value)| (vec![("source", name.clone()), ("what", what.to_owned())], value))
+                    .collect::<Vec<_>>()
+            })
+            .collect();
+        vec![Family {
+            name: "source_records",
+            help: "Records and bytes by source and what became of them",
+            kind: Kind::Counter,
+            samples,
+        }]
+    }
+
+    fn pipeline(status: &Status) -> Vec<Family> {
+        let counters = &status.pipeline;
+        let outcomes = [
+            ("joined", &counters.joined),
+            ("joined_late", &counters.joined_late),
+            ("suppressed", &counters.suppressed),
+            ("forwarded", &counters.forwarded),
+        ];
+        vec![
+            single("pipeline_received_events", "Events taken from the sources", Kind::Counter, read(&counters.received)),
+            Family {
+                name: "pipeline_events",
+                help: "Events by what became of them; with those waiting they add up to those received",
+                kind: Kind::Counter,
+                samples: outcomes
+                    .map(|(name, counter)| (vec![("outcome", name.to_owned())], read(counter)))
+                    .into(),
+            },
+            single("pipeline_waiting_events", "Halves of requests waiting for the other", Kind::Gauge, read(&counters.waiting)),
+            single("pipeline_findings", "Findings of all rules", Kind::Counter, read(&counters.findings)),
+        ]
+    }
+
+    fn sinks(status: &Status) -> Vec<Family> {
+        let mut records = Vec::new();
+        let mut waiting = Vec::new();
+        for (name, counters) in &status.sinks {
+            let counts = counters.counts();
+            let outcomes = [
+                ("received", counts.received),
+                ("delivered", counts.delivered),
+                ("filtered", counts.filtered),
+                ("rejected", counts.rejected),
+                ("dropped_queue_full", counts.dropped_queue_full),
+                ("dropped_shutdown", counts.dropped_shutdown),
+                ("retries", counts.retries),
+            ];
+            let labels = |what: &str| vec![("sink", name.clone()), ("what", what.to_owned())];
+            records.extend(outcomes.map(|(what, value)| (labels(what), value)));
+            waiting.push((vec![("sink", name.clone())], counts.in_flight));
+        }
+        vec![
+            Family {
+                name: "sink_records",
+                help: "Records by sink and what became of them",
+                kind: Kind::Counter,
+                samples: records,
+            },
+            Family { name: "sink_waiting_records", help: "Records waiting for a sink", kind: Kind::Gauge, samples: waiting },
+        ]
+    }
+
+    fn rules(status: &Status) -> Vec<Family> {
+        let family = |name, help, kind, value: fn(&sidewatch_engine::RuleCounters) -> &AtomicU64| Family {
+            name,
+            help,
+            kind,
+            samples: status.rules.iter().map(|rule| (vec![("rule", rule.id.clone())], read(value(&rule.counters)))).collect(),
+        };
+        let faults = status
+            .rules
+            .iter()
+            .flat_map(|rule| {
+                let counters = &rule.counters;
+                [
+                    ("trapped", &counters.trapped),
+                    ("timed_out", &counters.timed_out),
+                    ("out_of_memory", &counters.out_of_memory),
+                    ("rejected", &counters.rejected),
+                ]
+                .map(|(reason, counter)| (vec![("rule", rule.id.clone()), ("reason", reason.to_owned())], read(counter)))
+            })
+            .collect();
+        vec![
+            family("rule_events", "Events a rule was given", Kind::Counter, |rule| &rule.events),
+            family("rule_findings", "Findings of a rule", Kind::Counter, |rule| &rule.findings),
+            family("rule_nanoseconds", "Time spent in a rule", Kind::Counter, |rule| &rule.nanoseconds),
+            family("rule_quarantined_events", "Events a rule could not evaluate", Kind::Counter, |rule| &rule.quarantined),
+            family("rule_skipped_events", "Events passed by while a rule was suspended", Kind::Counter, |rule| &rule.skipped),
+            family("rule_states", "States a rule keeps", Kind::Gauge, |rule| &rule.states),
+            family("rule_state_bytes", "Bytes of states a rule keeps", Kind::Gauge, |rule| &rule.state_bytes),
+            family("rule_states_evicted", "States forgotten for want of room", Kind::Counter, |rule| &rule.states_evicted),
+            Family { name: "rule_faults", help: "Frames a rule failed on", kind: Kind::Counter, samples: faults },
+        ]
+    }
+}
+
+fn single(name: &'static str, help: &'static str, kind: Kind, value: u64) -> Family {
+    Family { name, help, kind, samples: vec![(Vec::new(), value)] }
+}

@@ -1,0 +1,88 @@
+//! The command line: one file per verb.
+//!
+//! Exit codes: 0 done, 1 failed, 2 wrong usage, 3 done but some input could
+//! not be read, 78 wrong configuration (`EX_CONFIG` of `sysexits.h`).
+
+mod completions;
+mod explain;
+mod output;
+pub mod replay;
+mod rule;
+mod run_verb;
+pub mod show;
+mod terminal;
+mod validate;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use crate::telemetry;
+
+/// Exit code for input that could not all be read.
+pub const INCOMPLETE: u8 = 3;
+/// Exit code for a configuration that cannot be used.
+pub const CONFIG: u8 = 78;
+
+/// Sidewatch: behaviour analytics beside nginx, without touching the application
+#[derive(Debug, Parser)]
+#[command(
+    version,
+    max_term_width = 100,
+    after_help = "\
+First steps:
+  sidewatch replay --pack nginx --format findings /var/log/nginx/access.log
+      who shares an account, who travels too fast, in a log you already have
+  sidewatch explain --pack mattermost 'ONE LOG LINE'
+      every step: parsed fields, enrichment, mapping, verdict of each rule
+  sidewatch validate /etc/sidewatch/sidewatch.toml
+  sidewatch run /etc/sidewatch/sidewatch.toml"
+)]
+pub struct Arguments {
+    /// Log filter, such as `debug` or `sidewatch_sinks=debug,info` [default: info; or SIDEWATCH_LOG]
+    #[arg(long, global = true, value_name = "FILTER")]
+    log: Option<String>,
+    /// Log as JSON lines
+    #[arg(long, global = true)]
+    log_json: bool,
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Debug, Subcommand)]
+enum Verb {
+    /// Run the sidecar: take events, run rules, deliver findings
+    Run(run_verb::RunArguments),
+    /// Read log files (plain, .gz, `-` for standard input) through the same pipeline and write the result
+    Replay(replay::ReplayArguments),
+    /// Check a configuration without starting anything
+    Validate(validate::ValidateArguments),
+    /// Show every step one log line goes through
+    Explain(explain::ExplainArguments),
+    /// Write and look into rules
+    Rule(rule::RuleArguments),
+    /// Write shell completions to standard output
+    Completions(completions::CompletionArguments),
+}
+
+/// Runs the verb and says how it ended.
+#[must_use]
+pub fn run(arguments: Arguments) -> ExitCode {
+    let Arguments { log, log_json, verb } = arguments;
+    telemetry::start(log.as_deref(), log_json);
+    let ended = match verb {
+        Verb::Run(arguments) => run_verb::run(&arguments),
+        Verb::Replay(arguments) => replay::run(&arguments),
+        Verb::Validate(arguments) => validate::run(&arguments),
+        Verb::Explain(arguments) => explain::run(&arguments),
+        Verb::Rule(arguments) => rule::run(&arguments),
+        Verb::Completions(arguments) => completions::run(&arguments),
+    };
+    match ended {
+        Ok(code) => ExitCode::from(code),
+        Err(error) => {
+            terminal::complain(&error);
+            ExitCode::from(if error.is::<crate::config::ConfigError>() { CONFIG } else { 1 })
+        }
+    }
+}

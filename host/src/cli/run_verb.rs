@@ -1,0 +1,115 @@
+//! `sidewatch run FILE`: the sidecar itself.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use anyhow::{Context as _, Result};
+use clap::Args;
+use tokio::signal::unix::{SignalKind, signal};
+
+use super::terminal;
+use crate::admin;
+use crate::config::ConfigFile;
+use crate::pipeline::Pipeline;
+
+/// What to run.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+A small configuration:
+
+  data_directory = \"/var/lib/sidewatch\"
+
+  [[sources]]                      # nginx mirrors requests here (deploy/nginx)
+  id = \"mirror\"
+  type = \"mirror\"
+  pack = \"mattermost\"
+  listen = \"127.0.0.1:8787\"
+
+  [[sources]]                      # and sends its access log here
+  id = \"access\"
+  type = \"syslog\"
+  pack = \"mattermost\"
+  udp = \"127.0.0.1:8514\"
+
+  [enrichment]
+  geoip.city = \"/usr/share/GeoIP/GeoLite2-City.mmdb\"
+
+  [[sinks]]
+  id = \"findings\"
+  type = \"file\"
+  path = \"/var/log/sidewatch/findings.json\"
+  filter = { findings_only = true }")]
+pub struct RunArguments {
+    /// The configuration file
+    #[arg(value_name = "FILE")]
+    config: PathBuf,
+}
+
+pub(super) fn run(arguments: &RunArguments) -> Result<u8> {
+    let config = ConfigFile::load(&arguments.config)?;
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().context("cannot start the runtime")?;
+    runtime.block_on(serve(&config))?;
+    Ok(0)
+}
+
+async fn serve(config: &ConfigFile) -> Result<()> {
+    let pipeline = Pipeline::build(config)?;
+    let status = Arc::clone(&pipeline.status);
+    summarise(config, &pipeline);
+    let admin = match config.admin.listen {
+        Some(address) => {
+            let listener = admin::bind(address).await?;
+            terminal::note(&format!("admin      http://{}/metrics /readyz /livez", listener.local_addr()?));
+            Some(tokio::spawn(admin::serve(listener, Arc::clone(&status))))
+        }
+        None => None,
+    };
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut terminate = signal(SignalKind::terminate())?;
+    let stop = async move {
+        tokio::select! {
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+        }
+        tracing::info!("ending: sources stop, sinks drain");
+    };
+    pipeline.run(stop).await?;
+    if let Some(admin) = admin {
+        admin.abort();
+    }
+    let counters = &status.pipeline;
+    let read = |counter: &std::sync::atomic::AtomicU64| counter.load(std::sync::atomic::Ordering::Relaxed);
+    tracing::info!(
+        received = read(&counters.received),
+        forwarded = read(&counters.forwarded),
+        suppressed = read(&counters.suppressed),
+        findings = read(&counters.findings),
+        "ended"
+    );
+    Ok(())
+}
+
+/// What a person wants to know at the start, most of all what will stay silent.
+fn summarise(config: &ConfigFile, pipeline: &Pipeline) {
+    for (name, addresses) in pipeline.addresses() {
+        terminal::note(&format!("source     {name}: {}", addresses.join(", ")));
+    }
+    for rule in &pipeline.status.rules {
+        terminal::note(&format!("rule       {} {}", rule.id, rule.version));
+    }
+    for (name, _) in &pipeline.status.sinks {
+        terminal::note(&format!("sink       {name}"));
+    }
+    if config.sinks.is_empty() {
+        terminal::note("warning    no sink is configured: findings go nowhere");
+    }
+    let geoip = &config.enrichment.geoip;
+    if geoip.city.is_none() && config.enrichment.sites.is_empty() {
+        terminal::note(
+            "warning    no `geoip.city` database and no sites: rules that need a place (impossible-travel) stay silent",
+        );
+    }
+    if config.enrichment.trusted_proxies.is_empty() {
+        terminal::note("note       no `trusted_proxies`: the client is the address nginx saw");
+    }
+}

@@ -1,0 +1,134 @@
+//! Entries that are part ours, part another crate's: the common keys are taken
+//! out of the table, the rest goes to the source's or sink's own settings, so
+//! that each crate checks its own keys.
+
+use serde::de::{DeserializeOwned, Error as _};
+use serde::{Deserialize, Deserializer};
+use sidewatch_codecs::RequestSettings;
+use sidewatch_engine::RuleLimits;
+use sidewatch_sinks::{FilterSettings, SinkSettings};
+use sidewatch_sources::SourceSettings;
+use toml::{Table, Value};
+
+/// One `[[sources]]` entry.
+#[derive(Debug, Clone)]
+pub struct SourceEntry {
+    /// Names the source in events, logs and metrics.
+    pub id: String,
+    /// Pack whose codec, mapping and detections apply; `nginx` when absent.
+    pub pack: Option<String>,
+    /// The application's own `log_format`, or a preset's name; the pack's when
+    /// absent.
+    pub format: Option<String>,
+    /// Where user and session are found in a mirrored request; the pack's when
+    /// absent.
+    pub request: Option<RequestSettings>,
+    /// What the kind of source takes.
+    pub settings: SourceSettings,
+}
+
+/// One `[[sinks]]` entry.
+#[derive(Debug, Clone)]
+pub struct SinkEntry {
+    /// Names the sink in logs and metrics.
+    pub id: String,
+    /// Which records it gets.
+    pub filter: FilterSettings,
+    /// Records that may wait for it.
+    pub queue: usize,
+    /// What the kind of sink takes.
+    pub settings: SinkSettings,
+}
+
+/// One `[[rules]]` entry: changes or adds a detection rule.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RuleEntry {
+    /// Name of the rule: its file is `<id>.wasm` in `rules_directory`.
+    pub id: String,
+    /// Switches a rule of a pack off.
+    #[serde(default = "yes")]
+    pub enabled: bool,
+    /// Another file than `<id>.wasm`.
+    #[serde(default)]
+    pub file: Option<std::path::PathBuf>,
+    /// The rule's own parameters.
+    #[serde(default)]
+    pub parameters: Table,
+    /// What the rule may use.
+    #[serde(default)]
+    pub limits: RuleLimits,
+}
+
+fn yes() -> bool {
+    true
+}
+
+/// Records that wait for a sink when nothing is said.
+const DEFAULT_QUEUE: usize = 100_000;
+
+fn take<T: DeserializeOwned, E: serde::de::Error>(table: &mut Table, key: &str) -> Result<Option<T>, E> {
+    match table.remove(key) {
+        None => Ok(None),
+        Some(value) => value.try_into().map(Some).map_err(|error: toml::de::Error| {
+            E::custom(format_args!("`{key}`: {}", error.message()))
+        }),
+    }
+}
+
+fn required<E: serde::de::Error>(table: &mut Table, key: &'static str) -> Result<String, E> {
+    take(table, key)?.ok_or_else(|| E::missing_field(key))
+}
+
+/// Reads the rest of an entry by its `type`. Going through the concrete type
+/// (not the tagged enum) keeps the list of valid keys in the error.
+fn rest<T: DeserializeOwned, E: serde::de::Error>(table: Table, common: &[&str]) -> Result<T, E> {
+    Value::Table(table).try_into().map_err(|error: toml::de::Error| {
+        let mut message = error.message().to_owned();
+        if message.starts_with("unknown field") && !common.is_empty() {
+            let ours: Vec<_> = common.iter().map(|key| format!("`{key}`")).collect();
+            message = format!("{message}, {}", ours.join(", "));
+        }
+        E::custom(message)
+    })
+}
+
+impl<'de> Deserialize<'de> for SourceEntry {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        const COMMON: [&str; 5] = ["id", "type", "pack", "format", "request"];
+        let mut table = Table::deserialize(deserializer)?;
+        let id = required(&mut table, "id")?;
+        let kind: String = required(&mut table, "type")?;
+        let pack = take(&mut table, "pack")?;
+        let format = take(&mut table, "format")?;
+        let request = take(&mut table, "request")?;
+        let settings = match kind.as_str() {
+            "mirror" => SourceSettings::Mirror(rest(table, &COMMON)?),
+            "syslog" => SourceSettings::Syslog(rest(table, &COMMON)?),
+            "file" => SourceSettings::File(rest(table, &COMMON)?),
+            "tcp" => SourceSettings::Tcp(rest(table, &COMMON)?),
+            "stdin" => SourceSettings::Stdin(rest(table, &COMMON)?),
+            _ => return Err(D::Error::unknown_variant(&kind, &["mirror", "syslog", "file", "tcp", "stdin"])),
+        };
+        Ok(Self { id, pack, format, request, settings })
+    }
+}
+
+impl<'de> Deserialize<'de> for SinkEntry {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        const COMMON: [&str; 4] = ["id", "type", "filter", "queue"];
+        let mut table = Table::deserialize(deserializer)?;
+        let id = required(&mut table, "id")?;
+        let kind: String = required(&mut table, "type")?;
+        let filter = take(&mut table, "filter")?.unwrap_or_default();
+        let queue = take(&mut table, "queue")?.unwrap_or(DEFAULT_QUEUE);
+        let settings = match kind.as_str() {
+            "tirreno" => SinkSettings::Tirreno(rest(table, &COMMON)?),
+            "syslog" => SinkSettings::Syslog(rest(table, &COMMON)?),
+            "file" => SinkSettings::File(rest(table, &COMMON)?),
+            "console" => SinkSettings::Console(rest(table, &COMMON)?),
+            _ => return Err(D::Error::unknown_variant(&kind, &["tirreno", "syslog", "file", "console"])),
+        };
+        Ok(Self { id, filter, queue, settings })
+    }
+}

@@ -1,0 +1,167 @@
+//! The configuration file as typed.
+
+use std::collections::BTreeSet;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+use serde::Deserialize;
+use sidewatch_enrich::EnrichSettings;
+
+use super::{ConfigError, RuleEntry, SinkEntry, SourceEntry};
+
+/// Largest configuration file read, in bytes.
+const LARGEST: u64 = 4 << 20;
+
+/// The whole file.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct ConfigFile {
+    /// Keys, compiled rules and later the state; made with mode 0700.
+    pub data_directory: PathBuf,
+    /// Rule components, `<id>.wasm`; searched for when absent.
+    pub rules_directory: Option<PathBuf>,
+    /// Health and metrics.
+    pub admin: AdminSettings,
+    /// Joining mirrored requests with their access-log lines.
+    pub join: JoinSettings,
+    /// Client address, location, networks, sites.
+    pub enrichment: EnrichSettings,
+    /// Where events come from.
+    pub sources: Vec<SourceEntry>,
+    /// Changes to the packs' detection rules, or further ones.
+    pub rules: Vec<RuleEntry>,
+    /// Where records go.
+    pub sinks: Vec<SinkEntry>,
+}
+
+impl Default for ConfigFile {
+    fn default() -> Self {
+        Self {
+            data_directory: PathBuf::from("/var/lib/sidewatch"),
+            rules_directory: None,
+            admin: AdminSettings::default(),
+            join: JoinSettings::default(),
+            enrichment: EnrichSettings::default(),
+            sources: Vec::new(),
+            rules: Vec::new(),
+            sinks: Vec::new(),
+        }
+    }
+}
+
+/// `[admin]`: `/livez`, `/readyz` and `/metrics`.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct AdminSettings {
+    /// Where to listen; an empty text switches it off.
+    #[serde(deserialize_with = "optional_address")]
+    pub listen: Option<SocketAddr>,
+}
+
+impl Default for AdminSettings {
+    fn default() -> Self {
+        Self { listen: Some(SocketAddr::from(([127, 0, 0, 1], 9180))) }
+    }
+}
+
+fn optional_address<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<SocketAddr>, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    if text.is_empty() {
+        return Ok(None);
+    }
+    text.parse().map(Some).map_err(|_| {
+        serde::de::Error::custom(format_args!("`{text}` is no address with a port; write it like 127.0.0.1:9180"))
+    })
+}
+
+/// `[join]`: a mirrored request knows user and body, its access-log line knows
+/// the status; the request id joins them.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct JoinSettings {
+    /// Joined when there is both a mirror and another source.
+    pub enabled: bool,
+    /// How long a mirrored request waits for its log line, in milliseconds.
+    pub window_ms: u64,
+    /// How long a log line waits for its mirrored request, in milliseconds.
+    pub line_window_ms: u64,
+    /// Records that may wait at a time; beyond it the oldest go on alone.
+    pub capacity: usize,
+}
+
+impl Default for JoinSettings {
+    fn default() -> Self {
+        Self { enabled: true, window_ms: 2_000, line_window_ms: 500, capacity: 50_000 }
+    }
+}
+
+impl ConfigFile {
+    /// Reads and checks a file.
+    ///
+    /// # Errors
+    /// Says where the file is wrong and what would be right.
+    pub fn load(path: &Path) -> Result<Self, ConfigError> {
+        use std::io::Read as _;
+        let read = |source| ConfigError::Read { path: path.to_owned(), source };
+        let mut text = String::new();
+        let file = std::fs::File::open(path).map_err(read)?;
+        file.take(LARGEST).read_to_string(&mut text).map_err(read)?;
+        Self::parse(&path.display().to_string(), &text)
+    }
+
+    /// Checks a text; `name` is how errors call it.
+    ///
+    /// # Errors
+    /// Says where the text is wrong and what would be right.
+    pub fn parse(name: &str, text: &str) -> Result<Self, ConfigError> {
+        let file: Self = toml::from_str(text).map_err(|error| ConfigError::from_toml(name, text, &error))?;
+        file.check(name)?;
+        Ok(file)
+    }
+
+    fn check(&self, name: &str) -> Result<(), ConfigError> {
+        let entry = |entry: String, message: String| ConfigError::Entry { name: name.to_owned(), entry, message };
+        let mut seen = BTreeSet::new();
+        for source in &self.sources {
+            let label = format!("source `{}`", source.id);
+            if !seen.insert(("source", &source.id)) {
+                return Err(entry(label, "its id is used twice; ids must differ".to_owned()));
+            }
+            source.settings.validate().map_err(|error| entry(label, error.to_string()))?;
+        }
+        for sink in &self.sinks {
+            let label = format!("sink `{}`", sink.id);
+            if !seen.insert(("sink", &sink.id)) {
+                return Err(entry(label, "its id is used twice; ids must differ".to_owned()));
+            }
+            if sink.queue == 0 {
+                return Err(entry(label, "queue is 0; a sink needs room for at least one record".to_owned()));
+            }
+            sink.filter.build().map_err(|error| entry(label, error.to_string()))?;
+        }
+        for rule in &self.rules {
+            if !seen.insert(("rule", &rule.id)) {
+                return Err(entry(format!("rule `{}`", rule.id), "it is listed twice; join the entries".to_owned()));
+            }
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_empty_file_means_defaults() {
+        let file = ConfigFile::parse("x", "").unwrap();
+        assert_eq!(file.admin.listen.unwrap().port(), 9180);
+        assert!(file.join.enabled);
+    }
+
+    #[test]
+    fn ids_must_differ() {
+        let text = "[[sinks]]\nid = \"a\"\ntype = \"console\"\n[[sinks]]\nid = \"a\"\ntype = \"console\"\n";
+        assert!(ConfigFile::parse("x", text).unwrap_err().to_string().contains("sink `a`"));
+    }
+}

@@ -1,0 +1,16 @@
+//! Configuration: a TOML file as typed, checked into settings that can be used.
+//!
+//! Invariant: an unknown key is an error with file, line, key and the nearest
+//! valid one; nothing is guessed and nothing ignored.
+
+mod entries;
+mod error;
+pub mod file;
+pub mod pack;
+pub mod rules;
+pub mod secrets;
+
+pub use entries::{RuleEntry, SinkEntry, SourceEntry};
+pub use error::ConfigError;
+pub use file::{ConfigFile, JoinSettings};
+pub use pack::Pack;

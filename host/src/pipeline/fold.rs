@@ -1,0 +1,125 @@
+//! The folding thread: one writer for all state.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use sidewatch_enrich::Enricher;
+use sidewatch_event::{Delivery, Event};
+use sidewatch_sinks::{Filter, QueueSender};
+use sidewatch_sources::IntakeReceiver;
+
+use super::Processor;
+use super::join::Join;
+use super::status::Status;
+use crate::config::JoinSettings;
+
+/// Events taken at a time. Several frames, so that a backlog is worked off
+/// with full frames; a single event is not kept waiting.
+const BATCH: usize = 256;
+/// How often waiting halves are looked at when nothing arrives.
+const JOIN_TICK: Duration = Duration::from_millis(50);
+
+/// A sink's filter and queue.
+pub(super) struct Outlet {
+    pub(super) filter: Filter,
+    pub(super) sender: QueueSender,
+}
+
+/// Everything the folding thread owns.
+pub(super) struct Folder {
+    processor: Processor,
+    join: Option<(Join, Vec<Arc<str>>)>,
+    outlets: Vec<Outlet>,
+    status: Arc<Status>,
+}
+
+impl Folder {
+    pub(super) fn new(
+        processor: Processor,
+        join: Option<(&JoinSettings, Vec<Arc<str>>)>,
+        outlets: Vec<Outlet>,
+        status: Arc<Status>,
+    ) -> Self {
+        let join = join.map(|(settings, mirrors)| (Join::new(settings), mirrors));
+        Self { processor, join, outlets, status }
+    }
+
+    /// An enricher that shares the databases, to look for replaced files.
+    pub(super) fn reloader(&self) -> Enricher {
+        self.processor.enricher.clone_for_worker()
+    }
+
+    /// Folds until every source has ended.
+    pub(super) fn run(mut self, mut receiver: IntakeReceiver) {
+        self.status.alive.store(true, Ordering::Release);
+        let mut arrived = Vec::with_capacity(BATCH);
+        let mut ready = Vec::with_capacity(BATCH);
+        loop {
+            let waiting = self.join.as_ref().is_some_and(|(join, _)| join.len() > 0);
+            let taken = if waiting {
+                receiver.receive_timeout(&mut arrived, BATCH, JOIN_TICK)
+            } else {
+                receiver.receive(&mut arrived, BATCH)
+            };
+            count(&self.status.pipeline.received, taken);
+            self.join(&mut arrived, &mut ready);
+            let ended = taken == 0 && receiver.is_ended();
+            if ended && let Some((join, _)) = &mut self.join {
+                join.drain(&mut ready);
+            }
+            self.forward(&mut ready);
+            if ended {
+                break;
+            }
+        }
+        self.status.alive.store(false, Ordering::Release);
+    }
+
+    fn join(&mut self, arrived: &mut Vec<Box<Event>>, ready: &mut Vec<Box<Event>>) {
+        let Some((join, mirrors)) = &mut self.join else {
+            ready.append(arrived);
+            return;
+        };
+        let now = Instant::now();
+        for event in arrived.drain(..) {
+            let mirrored = event.source.as_ref().is_some_and(|source| mirrors.contains(source));
+            join.feed(event, mirrored, now, ready);
+        }
+        join.expire(now, ready);
+        let counters = &self.status.pipeline;
+        counters.joined.store(join.joined, Ordering::Release);
+        counters.joined_late.store(join.late, Ordering::Release);
+        counters.waiting.store(join.len() as u64, Ordering::Release);
+    }
+
+    fn forward(&mut self, ready: &mut Vec<Box<Event>>) {
+        if ready.is_empty() {
+            return;
+        }
+        self.processor.evaluate(ready);
+        let counters = &self.status.pipeline;
+        let events: Vec<Arc<Event>> = ready.drain(..).map(Arc::from).collect();
+        let findings = self.processor.take_findings(|at| events.get(at).cloned());
+        let suppressed = events.iter().filter(|event| event.suppressed).count();
+        count(&counters.suppressed, suppressed);
+        count(&counters.forwarded, events.len() - suppressed);
+        count(&counters.findings, findings.len());
+        // Findings first: they are what somebody waits for.
+        let deliveries: Vec<Delivery> = findings
+            .into_iter()
+            .map(Delivery::Finding)
+            .chain(events.into_iter().filter(|event| !event.suppressed).map(Delivery::Event))
+            .collect();
+        for Outlet { filter, sender } in &self.outlets {
+            let admitted = deliveries.iter().filter(|delivery| filter.admits(delivery));
+            let mut offered = 0;
+            sender.offer_all(admitted.inspect(|_| offered += 1).cloned());
+            sender.counters().add_filtered((deliveries.len() - offered) as u64);
+        }
+    }
+}
+
+fn count(counter: &AtomicU64, amount: usize) {
+    counter.fetch_add(amount as u64, Ordering::Release);
+}

@@ -1,0 +1,19 @@
+//! From the sources' hand-over to the sinks' queues.
+//!
+//! One thread folds all events in order of arrival, so that events of one key
+//! have one writer. It takes what has arrived, joins halves of the same
+//! request, enriches, runs the rules and hands the results to every sink whose
+//! filter admits them. It never waits to fill a frame and never for a sink.
+//!
+//! Only this module spawns tasks and threads.
+
+pub mod findings;
+mod fold;
+mod join;
+pub mod processor;
+pub mod run;
+pub mod status;
+
+pub use processor::Processor;
+pub use run::{Pipeline, PipelineError};
+pub use status::{PipelineCounters, Status};

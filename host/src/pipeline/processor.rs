@@ -1,0 +1,60 @@
+//! Enrichment and rules for one batch: what `run`, `replay` and `explain` have
+//! in common. No I/O, no threads, no clock.
+
+use std::sync::Arc;
+
+use sidewatch_enrich::Enricher;
+use sidewatch_engine::{RawFinding, RuleSet};
+use sidewatch_event::{Event, Finding};
+
+use super::findings;
+
+/// Enricher and rules together.
+#[derive(Debug)]
+pub struct Processor {
+    /// Fills in what is known about the client.
+    pub enricher: Enricher,
+    /// The rules in force.
+    pub rules: RuleSet,
+    raw: Vec<RawFinding>,
+}
+
+impl Processor {
+    /// A processor with an empty batch.
+    #[must_use]
+    pub fn new(enricher: Enricher, rules: RuleSet) -> Self {
+        Self { enricher, rules, raw: Vec::new() }
+    }
+
+    /// Enriches and evaluates a batch in place. The findings are kept for
+    /// [`Processor::take_findings`] and refer to the batch by index.
+    pub fn evaluate(&mut self, events: &mut [Box<Event>]) {
+        self.raw.clear();
+        for event in &mut *events {
+            if event.time == 0 {
+                event.time = event.received;
+            }
+            self.enricher.enrich(event);
+        }
+        self.rules.evaluate(events, &mut self.raw);
+    }
+
+    /// Whether the last batch raised findings.
+    #[must_use]
+    pub fn has_findings(&self) -> bool {
+        !self.raw.is_empty()
+    }
+
+    /// The findings of the last batch, complete with their events. `event_of`
+    /// gives the event at an index of the batch.
+    pub fn take_findings(&mut self, event_of: impl Fn(usize) -> Option<Arc<Event>>) -> Vec<Arc<Finding>> {
+        let enricher = &self.enricher;
+        self.raw
+            .drain(..)
+            .filter_map(|raw| {
+                let event = event_of(raw.event)?;
+                Some(Arc::new(findings::complete(raw, event, enricher)))
+            })
+            .collect()
+    }
+}

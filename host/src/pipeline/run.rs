@@ -1,0 +1,347 @@
+//! Building, running and ending a pipeline.
+//!
+//! Order at the start: keys, databases, rules, sinks, sockets, then tasks; so
+//! whatever is wrong is said before the first event is taken. Order at the
+//! end: sources stop, what they handed over is folded, sinks drain within
+//! their grace period.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use sidewatch_codecs::{LogFormat, LogFormatError, RequestCodec, request::RequestSettingsError};
+use sidewatch_engine::{Engine, EngineError, EngineSettings};
+use sidewatch_enrich::{EnrichError, Enricher};
+use sidewatch_sinks::{DriverSettings, QueueReceiver, Sink, SinkError, drive, queue};
+use sidewatch_sources::settings::Codecs;
+use sidewatch_sources::{Intake, IntakeReceiver, Source, SourceError, SourceSettings, shutdown};
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+
+use super::fold::{Folder, Outlet};
+use super::status::{RuleStatus, Status};
+use super::Processor;
+use crate::config::pack::PackError;
+use crate::config::rules::{self, PackInUse, RulesError};
+use crate::config::secrets::{Keys, KeysError};
+use crate::config::{ConfigFile, Pack, SourceEntry};
+
+/// Events that may wait between sources and folding.
+const INTAKE_CAPACITY: usize = 65_536;
+/// How often replaced database files are looked for.
+const RELOAD_INTERVAL: Duration = Duration::from_secs(5);
+
+/// A pipeline that cannot start.
+#[derive(Debug, thiserror::Error)]
+pub enum PipelineError {
+    /// No source is configured.
+    #[error("no source is configured; add a `[[sources]]` entry (see `sidewatch run --help`)")]
+    NoSource,
+    /// The keys.
+    #[error(transparent)]
+    Keys(#[from] KeysError),
+    /// The engine.
+    #[error(transparent)]
+    Engine(#[from] EngineError),
+    /// The rules.
+    #[error(transparent)]
+    Rules(#[from] RulesError),
+    /// The enrichment.
+    #[error(transparent)]
+    Enrich(#[from] EnrichError),
+    /// A pack.
+    #[error(transparent)]
+    Pack(#[from] PackError),
+    /// A source's format.
+    #[error("source `{id}`: format: {source}")]
+    Format {
+        /// The source.
+        id: String,
+        /// What is wrong.
+        source: LogFormatError,
+    },
+    /// Where a source's requests name user and session.
+    #[error("source `{id}`: request: {source}")]
+    Request {
+        /// The source.
+        id: String,
+        /// What is wrong.
+        source: RequestSettingsError,
+    },
+    /// A source cannot be opened.
+    #[error("source `{id}`: {source}")]
+    Source {
+        /// The source.
+        id: String,
+        /// What is wrong.
+        source: SourceError,
+    },
+    /// A sink cannot be built.
+    #[error("sink `{id}`: {source}")]
+    Sink {
+        /// The sink.
+        id: String,
+        /// What is wrong.
+        source: SinkError,
+    },
+    /// A thread cannot be started.
+    #[error("cannot start a thread: {0}")]
+    Thread(#[source] std::io::Error),
+}
+
+/// A pipeline, built and bound but not yet running.
+pub struct Pipeline {
+    /// Shared with whoever watches.
+    pub status: Arc<Status>,
+    sources: Vec<(Box<dyn Source>, Intake)>,
+    sinks: Vec<(Box<dyn Sink>, QueueReceiver)>,
+    folder: Folder,
+    receiver: IntakeReceiver,
+}
+
+impl std::fmt::Debug for Pipeline {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.debug_struct("Pipeline").field("status", &self.status).finish_non_exhaustive()
+    }
+}
+
+/// The engine for a data directory.
+///
+/// # Errors
+/// The directory for compiled rules cannot be used.
+pub fn engine(data_directory: &Path, keys: &Keys) -> Result<Engine, EngineError> {
+    Engine::new(&EngineSettings {
+        cache_directory: Some(data_directory.join("compiled")),
+        hash_key: keys.hash,
+        ..EngineSettings::default()
+    })
+}
+
+/// The packs of a configuration with their sources.
+fn packs(config: &ConfigFile) -> Result<Vec<PackInUse>, PackError> {
+    let mut packs: Vec<PackInUse> = Vec::new();
+    for source in &config.sources {
+        let name = source.pack.as_deref().unwrap_or("nginx");
+        let id = Arc::from(source.id.as_str());
+        match packs.iter_mut().find(|(pack, _)| pack.id == name) {
+            Some((_, sources)) => sources.push(id),
+            None => packs.push((Pack::load(name)?, vec![id])),
+        }
+    }
+    Ok(packs)
+}
+
+/// The codecs of a source: its own settings, else its pack's.
+fn codecs(entry: &SourceEntry, pack: &Pack, keys: &Keys) -> Result<Codecs, PipelineError> {
+    let format = entry.format.as_deref().unwrap_or(&pack.format);
+    let format = log_format(format, pack).map_err(|source| PipelineError::Format { id: entry.id.clone(), source })?;
+    let request = entry.request.as_ref().unwrap_or(&pack.request);
+    let request = RequestCodec::new(request, keys.pseudonym.clone())
+        .map_err(|source| PipelineError::Request { id: entry.id.clone(), source })?;
+    Ok(Codecs::new(Arc::new(format), Arc::new(request)))
+}
+
+/// A preset's name or the text of a `log_format`, with a pack's dataset.
+///
+/// # Errors
+/// The text is no `log_format`.
+pub fn log_format(text: &str, pack: &Pack) -> Result<LogFormat, LogFormatError> {
+    let format = match LogFormat::preset(text.trim()) {
+        Some(format) => format,
+        None => LogFormat::compile(text)?,
+    };
+    Ok(format.with_dataset(&pack.dataset))
+}
+
+impl Pipeline {
+    /// Builds everything and binds the sources' sockets; nothing runs yet.
+    ///
+    /// # Errors
+    /// Says which part cannot be used and why.
+    pub fn build(config: &ConfigFile) -> Result<Self, PipelineError> {
+        if config.sources.is_empty() {
+            return Err(PipelineError::NoSource);
+        }
+        let keys = Keys::open(&config.data_directory)?;
+        let enricher = Enricher::new(&config.enrichment, keys.hash)?;
+        let packs = packs(config)?;
+        let engine = engine(&config.data_directory, &keys)?;
+        let directory = rules::rules_directory(config.rules_directory.as_deref())?;
+        let rule_set = rules::build(&engine, &directory, &packs, &config.rules)?;
+        let (sinks, outlets) = build_sinks(config)?;
+        let (sources, receiver) = bind_sources(config, &packs, &keys)?;
+
+        let status = Status {
+            sources: sources.iter().map(|(source, intake)| (source.name().to_owned(), Arc::clone(intake.counters()))).collect(),
+            sinks: sinks.iter().map(|(_, queue)| (queue.name().to_owned(), Arc::clone(queue.counters()))).collect(),
+            rules: rule_status(&rule_set, &packs),
+            ..Status::default()
+        };
+        status.set_databases(enricher.databases());
+        let status = Arc::new(status);
+        let mirrors: Vec<Arc<str>> = config
+            .sources
+            .iter()
+            .filter(|entry| matches!(entry.settings, SourceSettings::Mirror(_)))
+            .map(|entry| Arc::from(entry.id.as_str()))
+            .collect();
+        let joins = config.join.enabled && !mirrors.is_empty() && mirrors.len() < config.sources.len();
+        let join = joins.then_some((&config.join, mirrors));
+        let processor = Processor::new(enricher, rule_set);
+        let folder = Folder::new(processor, join, outlets, Arc::clone(&status));
+        Ok(Self { status, sources, sinks, folder, receiver })
+    }
+
+    /// The addresses the sources listen on, by source.
+    #[must_use]
+    pub fn addresses(&self) -> Vec<(String, Vec<String>)> {
+        self.sources.iter().map(|(source, _)| (source.name().to_owned(), source.addresses())).collect()
+    }
+
+    /// Runs until `stop` resolves or every source has ended, then drains.
+    ///
+    /// # Errors
+    /// A thread cannot be started.
+    pub async fn run(self, stop: impl Future<Output = ()> + Send) -> Result<(), PipelineError> {
+        let Self { status, sources, sinks, folder, receiver } = self;
+        let (trigger, shutdown) = shutdown::channel();
+        let (ending, ended) = watch::channel(false);
+
+        let mut delivering = JoinSet::new();
+        for (sink, queue) in sinks {
+            let mut ended = ended.clone();
+            let shutdown = async move { drop(ended.wait_for(|ended| *ended).await) };
+            delivering.spawn(drive(sink, queue, DriverSettings::default(), shutdown));
+        }
+        let reloader = folder.reloader();
+        let reloading = tokio::spawn(reload_databases(reloader, Arc::clone(&status)));
+        let (folded, mut folding) = watch::channel(false);
+        std::thread::Builder::new()
+            .name("fold".to_owned())
+            .spawn(move || {
+                folder.run(receiver);
+                folded.send_replace(true);
+            })
+            .map_err(PipelineError::Thread)?;
+        let mut reading = JoinSet::new();
+        for (source, intake) in sources {
+            let shutdown = shutdown.clone();
+            let name = source.name().to_owned();
+            reading.spawn(async move { (name, source.run(intake, shutdown).await) });
+        }
+        status.ready.store(true, Ordering::Release);
+
+        tokio::pin!(stop);
+        loop {
+            tokio::select! {
+                () = &mut stop => break,
+                ended = reading.join_next() => match ended {
+                    None => break,
+                    Some(Ok((name, Err(error)))) => tracing::error!(source = name, %error, "source failed"),
+                    Some(Ok((name, Ok(())))) => tracing::info!(source = name, "source ended"),
+                    Some(Err(error)) => tracing::error!(%error, "source broke"),
+                },
+            }
+        }
+        status.ready.store(false, Ordering::Release);
+        trigger.trigger();
+        while reading.join_next().await.is_some() {}
+        drop(folding.wait_for(|done| *done).await);
+        ending.send_replace(true);
+        while delivering.join_next().await.is_some() {}
+        reloading.abort();
+        Ok(())
+    }
+}
+
+async fn reload_databases(enricher: Enricher, status: Arc<Status>) {
+    let enricher = Arc::new(enricher);
+    loop {
+        tokio::time::sleep(RELOAD_INTERVAL).await;
+        let for_look = Arc::clone(&enricher);
+        let Ok(outcomes) = tokio::task::spawn_blocking(move || for_look.check_reload()).await else { return };
+        for outcome in outcomes {
+            tracing::info!(%outcome, "database file changed");
+        }
+        status.set_databases(enricher.databases());
+    }
+}
+
+type BuiltSinks = (Vec<(Box<dyn Sink>, QueueReceiver)>, Vec<Outlet>);
+
+fn build_sinks(config: &ConfigFile) -> Result<BuiltSinks, PipelineError> {
+    let mut sinks = Vec::new();
+    let mut outlets = Vec::new();
+    for entry in &config.sinks {
+        let sink = entry.settings.build().map_err(|source| PipelineError::Sink { id: entry.id.clone(), source })?;
+        let (sender, receiver) = queue(&entry.id, entry.queue);
+        // The filter was checked with the file; a default admits everything.
+        let filter = entry.filter.build().unwrap_or_default();
+        outlets.push(Outlet { filter, sender });
+        sinks.push((sink, receiver));
+    }
+    Ok((sinks, outlets))
+}
+
+type BoundSources = (Vec<(Box<dyn Source>, Intake)>, IntakeReceiver);
+
+fn bind_sources(config: &ConfigFile, packs: &[PackInUse], keys: &Keys) -> Result<BoundSources, PipelineError> {
+    let (first, receiver) = Intake::channel(Arc::from("sidewatch"), INTAKE_CAPACITY);
+    let mut sources = Vec::new();
+    for entry in &config.sources {
+        let id: Arc<str> = Arc::from(entry.id.as_str());
+        let Some((pack, _)) = packs.iter().find(|(_, sources)| sources.contains(&id)) else { continue };
+        let codecs = codecs(entry, pack, keys)?;
+        let source = entry
+            .settings
+            .bind(&entry.id, &codecs)
+            .map_err(|source| PipelineError::Source { id: entry.id.clone(), source })?;
+        sources.push((source, first.for_source(id)));
+    }
+    Ok((sources, receiver))
+}
+
+fn rule_status(rules: &sidewatch_engine::RuleSet, packs: &[PackInUse]) -> Vec<RuleStatus> {
+    let mappings = rules.mappings.iter().zip(packs).map(|(routed, (pack, _))| RuleStatus {
+        id: format!("{}/{}", routed.rule.descriptor.id, pack.id),
+        version: routed.rule.descriptor.version.to_string(),
+        counters: Arc::clone(&routed.rule.counters),
+    });
+    let detections = rules.detections.iter().map(|rule| RuleStatus {
+        id: rule.descriptor.id.to_string(),
+        version: rule.descriptor.version.to_string(),
+        counters: Arc::clone(&rule.counters),
+    });
+    mappings.chain(detections).collect()
+}
+
+/// Builds everything but the sockets and says what it found: for `validate`.
+///
+/// # Errors
+/// Says which part cannot be used and why.
+pub fn check(config: &ConfigFile) -> Result<String, PipelineError> {
+    if config.sources.is_empty() {
+        return Err(PipelineError::NoSource);
+    }
+    let keys = Keys::open(&config.data_directory)?;
+    let enricher = Enricher::new(&config.enrichment, keys.hash)?;
+    let packs = packs(config)?;
+    for entry in &config.sources {
+        if let Some((pack, _)) = packs.iter().find(|(_, sources)| sources.iter().any(|id| **id == *entry.id)) {
+            codecs(entry, pack, &keys)?;
+        }
+    }
+    let engine = engine(&config.data_directory, &keys)?;
+    let directory = rules::rules_directory(config.rules_directory.as_deref())?;
+    let rule_set = rules::build(&engine, &directory, &packs, &config.rules)?;
+    build_sinks(config)?;
+    let mut text = String::new();
+    for database in enricher.databases() {
+        text.push_str(&format!("database   {}\n", database.path.display()));
+    }
+    for rule in rule_status(&rule_set, &packs) {
+        text.push_str(&format!("rule       {} {}\n", rule.id, rule.version));
+    }
+    Ok(text)
+}

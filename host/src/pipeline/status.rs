@@ -1,0 +1,86 @@
+//! What the running pipeline shows of itself: read by the metrics endpoint,
+//! the readiness check and the summaries.
+
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use sidewatch_engine::RuleCounters;
+use sidewatch_enrich::DatabaseStatus;
+use sidewatch_sinks::SinkCounters;
+use sidewatch_sources::SourceCounters;
+
+/// Counters of the folding thread.
+#[derive(Debug, Default)]
+pub struct PipelineCounters {
+    /// Events taken from the sources.
+    pub received: AtomicU64,
+    /// Halves of requests that went into another event.
+    pub joined: AtomicU64,
+    /// Halves that came after their request had gone on alone.
+    pub joined_late: AtomicU64,
+    /// Halves waiting at present.
+    pub waiting: AtomicU64,
+    /// Events a mapping called noise.
+    pub suppressed: AtomicU64,
+    /// Events handed to the sinks' filters.
+    pub forwarded: AtomicU64,
+    /// Findings handed to the sinks' filters.
+    pub findings: AtomicU64,
+}
+
+impl PipelineCounters {
+    /// `received = joined + late + waiting + suppressed + forwarded`, as long
+    /// as no batch is being worked on.
+    #[must_use]
+    pub fn is_conserved(&self) -> bool {
+        let read = |counter: &AtomicU64| counter.load(Ordering::Acquire);
+        read(&self.received)
+            == read(&self.joined)
+                + read(&self.joined_late)
+                + read(&self.waiting)
+                + read(&self.suppressed)
+                + read(&self.forwarded)
+    }
+}
+
+/// A rule as the status shows it.
+#[derive(Debug, Clone)]
+pub struct RuleStatus {
+    /// Name; mappings carry their pack's name after a slash.
+    pub id: String,
+    /// Version.
+    pub version: String,
+    /// Live counters.
+    pub counters: Arc<RuleCounters>,
+}
+
+/// Everything the outside may ask about.
+#[derive(Debug, Default)]
+pub struct Status {
+    /// Every source is listening and every rule in force.
+    pub ready: AtomicBool,
+    /// The folding thread is alive.
+    pub alive: AtomicBool,
+    /// Counters of the folding thread.
+    pub pipeline: Arc<PipelineCounters>,
+    /// By source.
+    pub sources: Vec<(String, Arc<SourceCounters>)>,
+    /// By sink.
+    pub sinks: Vec<(String, Arc<SinkCounters>)>,
+    /// By rule.
+    pub rules: Vec<RuleStatus>,
+    databases: Mutex<Vec<DatabaseStatus>>,
+}
+
+impl Status {
+    /// The databases as of the last look.
+    #[must_use]
+    pub fn databases(&self) -> Vec<DatabaseStatus> {
+        self.databases.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Replaces what is known of the databases.
+    pub fn set_databases(&self, databases: Vec<DatabaseStatus>) {
+        *self.databases.lock().unwrap_or_else(PoisonError::into_inner) = databases;
+    }
+}
