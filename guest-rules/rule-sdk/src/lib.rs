@@ -43,11 +43,14 @@
 //! but compute; the same source runs natively in tests, in the sidecar and at
 //! the edge with the same results.
 
+pub mod geo;
 pub mod parameters;
 pub mod state;
 
 #[cfg(feature = "detection")]
 pub mod detection;
+#[cfg(feature = "detection")]
+pub mod incident;
 #[cfg(feature = "mapping")]
 pub mod mapping;
 

@@ -41,7 +41,10 @@ pub struct Bounded<T, const N: usize> {
 
 impl<T: Pod, const N: usize> Default for Bounded<T, N> {
     fn default() -> Self {
-        Self { items: [T::zeroed(); N], length: 0 }
+        Self {
+            items: [T::zeroed(); N],
+            length: 0,
+        }
     }
 }
 
@@ -99,7 +102,9 @@ impl<T: Pod, const N: usize> Bounded<T, N> {
             return None;
         }
         let mut list = Self::default();
-        bytemuck::cast_slice_mut::<T, u8>(&mut list.items).get_mut(..bytes.len())?.copy_from_slice(bytes);
+        bytemuck::cast_slice_mut::<T, u8>(&mut list.items)
+            .get_mut(..bytes.len())?
+            .copy_from_slice(bytes);
         list.length = bytes.len() / size;
         Some(list)
     }

@@ -30,6 +30,22 @@ pub enum Activity {
     PermissionDenied,
 }
 
+impl Activity {
+    /// Every activity with its name, in the order of their numbers.
+    pub const ALL: [(Self, &'static str); 10] = [
+        (Self::Other, "other"),
+        (Self::LoginSuccess, "login-success"),
+        (Self::LoginFailure, "login-failure"),
+        (Self::MfaPrompt, "mfa-prompt"),
+        (Self::MfaFailure, "mfa-failure"),
+        (Self::Logout, "logout"),
+        (Self::PasswordChange, "password-change"),
+        (Self::TokenCreation, "token-creation"),
+        (Self::MfaRemoval, "mfa-removal"),
+        (Self::PermissionDenied, "permission-denied"),
+    ];
+}
+
 /// Kind of the network behind the address.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum NetworkKind {
@@ -58,6 +74,21 @@ pub enum NetworkKind {
 }
 
 impl NetworkKind {
+    /// Every kind, in the order of their numbers.
+    pub const ALL: [Self; 11] = [
+        Self::Unknown,
+        Self::Residential,
+        Self::Mobile,
+        Self::Hosting,
+        Self::Vpn,
+        Self::Relay,
+        Self::Tor,
+        Self::Satellite,
+        Self::Corporate,
+        Self::Private,
+        Self::Site,
+    ];
+
     /// From the number on the wire.
     #[must_use]
     pub fn from_number(number: u32) -> Self {
@@ -116,7 +147,11 @@ pub struct Event<'a> {
 
 impl<'a> Event<'a> {
     pub(crate) fn new(numbers: &'a wire::Event, block: &'a [u8], texts: &'a [wire::Span]) -> Self {
-        Self { numbers, block, texts }
+        Self {
+            numbers,
+            block,
+            texts,
+        }
     }
 
     /// Event time, milliseconds since the Unix epoch, UTC.
@@ -163,7 +198,11 @@ impl<'a> Event<'a> {
             (0, 0) => None,
             (high, low) => {
                 let address = Ipv6Addr::from((u128::from(high) << 64) | u128::from(low));
-                Some(address.to_ipv4_mapped().map_or(IpAddr::V6(address), IpAddr::V4))
+                Some(
+                    address
+                        .to_ipv4_mapped()
+                        .map_or(IpAddr::V6(address), IpAddr::V4),
+                )
             }
         }
     }
@@ -178,14 +217,47 @@ impl<'a> Event<'a> {
         }
     }
 
-    /// Coordinates, when known and sensible.
+    /// First address of [`network`](Self::network) in the form of
+    /// [`address_halves`](Self::address_halves).
+    #[must_use]
+    pub fn network_halves(&self) -> (u64, u64) {
+        match self.address_halves() {
+            (0, low) => (0, low >> 8 << 8),
+            (high, _) => (high >> 16 << 16, 0),
+        }
+    }
+
+    /// Event time in whole seconds since the Unix epoch; `None` when it is
+    /// unknown (0) or beyond the year 2106. Half the bytes in a state.
+    #[must_use]
+    pub fn seconds(&self) -> Option<u32> {
+        u32::try_from(self.numbers.time.div_euclid(1000))
+            .ok()
+            .filter(|seconds| *seconds != 0)
+    }
+
+    /// Coordinates, when they can be a place: not NaN, on the globe, and not
+    /// exactly 0,0, which databases use for "nothing known". A radius that is
+    /// none counts as 0.
     #[must_use]
     pub fn location(&self) -> Option<Location> {
-        let wire::Event { latitude, longitude, accuracy, .. } = *self.numbers;
-        (latitude.is_finite() && longitude.is_finite()).then_some(Location {
+        let wire::Event {
             latitude,
             longitude,
-            accuracy_km: accuracy,
+            accuracy,
+            ..
+        } = *self.numbers;
+        let on_the_globe = latitude.abs() <= 90.0 && longitude.abs() <= 180.0;
+        let unset = latitude == 0.0 && longitude == 0.0;
+        let accuracy_km = if accuracy.is_finite() {
+            accuracy.max(0.0)
+        } else {
+            0.0
+        };
+        (on_the_globe && !unset).then_some(Location {
+            latitude,
+            longitude,
+            accuracy_km,
         })
     }
 
@@ -228,6 +300,14 @@ impl<'a> Event<'a> {
     #[must_use]
     pub fn is_login_failure(&self) -> bool {
         self.activity() == Activity::LoginFailure
+    }
+
+    /// Whether the user was let in: not a failed login, a second-factor prompt
+    /// or failure, and not answered with 401. Only such events say where a
+    /// user is.
+    #[must_use]
+    pub fn is_presence(&self) -> bool {
+        !matches!(self.numbers.activity, 2..=4) && self.numbers.status != 401
     }
 
     /// HTTP status; 0 when unknown.

@@ -26,14 +26,20 @@ impl Finding {
             title: title.into(),
             evidence: Vec::new(),
         };
-        Self { inner, severity_set: false }
+        Self {
+            inner,
+            severity_set: false,
+        }
     }
 
     /// Adds evidence; names are `snake_case` with the unit last.
     #[must_use]
     pub fn with(mut self, name: &str, value: impl Into<EvidenceValue>) -> Self {
         let EvidenceValue(value) = value.into();
-        self.inner.evidence.push(wire::Evidence { name: name.to_owned(), value });
+        self.inner.evidence.push(wire::Evidence {
+            name: name.to_owned(),
+            value,
+        });
         self
     }
 
@@ -109,7 +115,10 @@ impl From<IpAddr> for EvidenceValue {
             IpAddr::V4(address) => address.to_ipv6_mapped().to_bits(),
             IpAddr::V6(address) => address.to_bits(),
         };
-        #[expect(clippy::cast_possible_truncation, reason = "the two halves of the number")]
+        #[expect(
+            clippy::cast_possible_truncation,
+            reason = "the two halves of the number"
+        )]
         Self::from(((bits >> 64) as u64, bits as u64))
     }
 }
@@ -125,10 +134,15 @@ pub struct Findings<'a> {
 impl Findings<'_> {
     /// Reports a finding raised by the event being evaluated.
     pub fn report(&mut self, finding: Finding) {
-        let Finding { mut inner, severity_set } = finding;
+        let Finding {
+            mut inner,
+            severity_set,
+        } = finding;
         inner.event = self.event;
         if !severity_set {
-            let kind = usize::try_from(inner.kind).ok().and_then(|kind| self.description.kinds.get(kind));
+            let kind = usize::try_from(inner.kind)
+                .ok()
+                .and_then(|kind| self.description.kinds.get(kind));
             inner.severity = kind.map_or(0, |kind| kind.severity);
         }
         self.list.push(inner);

@@ -13,7 +13,10 @@ use crate::{ABSENT, State, parameters, slice};
 pub fn describe<R: Rule>(parameters: &str) -> Result<(R, wire::Descriptor), wire::ParameterError> {
     let rule = parameters::decode(parameters)
         .and_then(R::new)
-        .map_err(|error| wire::ParameterError { parameter: error.parameter, message: error.message })?;
+        .map_err(|error| wire::ParameterError {
+            parameter: error.parameter,
+            message: error.message,
+        })?;
     let description = R::description();
     let owned = |list: &[&str]| list.iter().map(|&text| text.to_owned()).collect();
     let descriptor = wire::Descriptor {
@@ -42,7 +45,11 @@ pub fn describe<R: Rule>(parameters: &str) -> Result<(R, wire::Descriptor), wire
 pub fn fold<R: Rule>(rule: &R, frame: &wire::Frame) -> wire::Outcome {
     let description = R::description();
     let columns = description.reads.len();
-    let mut outcome = wire::Outcome { block: Vec::new(), changes: Vec::new(), findings: Vec::new() };
+    let mut outcome = wire::Outcome {
+        block: Vec::new(),
+        changes: Vec::new(),
+        findings: Vec::new(),
+    };
     for (index, group) in (0_u32..).zip(&frame.groups) {
         let previous = match group.state.start {
             ABSENT => None,
@@ -51,17 +58,35 @@ pub fn fold<R: Rule>(rule: &R, frame: &wire::Frame) -> wire::Outcome {
         let mut state = Stored::new(previous.unwrap_or_default());
         for at in group.first..group.first.saturating_add(group.count) {
             let position = at as usize;
-            let Some(numbers) = frame.events.get(position) else { break };
-            let texts = frame.texts.get(position * columns..(position + 1) * columns).unwrap_or_default();
+            let Some(numbers) = frame.events.get(position) else {
+                break;
+            };
+            let texts = frame
+                .texts
+                .get(position * columns..(position + 1) * columns)
+                .unwrap_or_default();
             let event = Event::new(numbers, &frame.block, texts);
-            let mut findings = Findings { list: &mut outcome.findings, event: at, description: &description };
+            let mut findings = Findings {
+                list: &mut outcome.findings,
+                event: at,
+                description: &description,
+            };
             rule.evaluate(&mut state, &event, &mut findings);
         }
         if state.changed {
             let start = outcome.block.len();
             state.value.encode(&mut outcome.block);
-            if let (Ok(from), Ok(length)) = (u32::try_from(start), u32::try_from(outcome.block.len() - start)) {
-                outcome.changes.push(wire::Change { group: index, state: wire::Span { start: from, length } });
+            if let (Ok(from), Ok(length)) = (
+                u32::try_from(start),
+                u32::try_from(outcome.block.len() - start),
+            ) {
+                outcome.changes.push(wire::Change {
+                    group: index,
+                    state: wire::Span {
+                        start: from,
+                        length,
+                    },
+                });
             }
         }
     }

@@ -5,6 +5,8 @@ mod event;
 mod findings;
 mod fold;
 pub mod harness;
+mod test_event;
+pub mod vectors;
 
 use std::ops::{Deref, DerefMut};
 
@@ -19,8 +21,8 @@ use crate::{ParameterError, State};
 /// The generated types of the interface.
 pub mod wire {
     pub use super::bindings::exports::sidewatch::rule::detection::{
-        Address, Change, Coordinates, Descriptor, Event, Evidence, EvidenceValue, Finding, FindingKind, Frame, Group,
-        Outcome, ParameterError, Span,
+        Address, Change, Coordinates, Descriptor, Event, Evidence, EvidenceValue, Finding,
+        FindingKind, Frame, Group, Outcome, ParameterError, Span,
     };
 }
 
@@ -60,7 +62,15 @@ pub struct Description {
 impl Default for Description {
     fn default() -> Self {
         const DAY: u64 = 24 * 60 * 60 * 1000;
-        Self { id: "", version: "0.0.0", key: &["user"], reads: &[], state_ttl: 30 * DAY, state_limit: 4096, kinds: &[] }
+        Self {
+            id: "",
+            version: "0.0.0",
+            key: &["user"],
+            reads: &[],
+            state_ttl: 30 * DAY,
+            state_limit: 4096,
+            kinds: &[],
+        }
     }
 }
 
@@ -93,7 +103,10 @@ pub struct Stored<S> {
 
 impl<S> Stored<S> {
     pub(crate) fn new(value: S) -> Self {
-        Self { value, changed: false }
+        Self {
+            value,
+            changed: false,
+        }
     }
 }
 
