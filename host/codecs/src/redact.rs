@@ -14,6 +14,10 @@ const LONGEST_NAME: usize = 64;
 /// Appends `url` (a request target or an absolute URL) to `out` without the
 /// values of secret-like query keys and without user information.
 pub fn url(url: &str, out: &mut String) {
+    if memchr::memchr3(b'=', b'%', b'@', url.as_bytes()).is_none() {
+        out.push_str(url);
+        return;
+    }
     let (scheme, rest) = split_scheme(url);
     out.push_str(scheme);
     let (authority, rest) = if scheme.is_empty() {
@@ -43,15 +47,20 @@ pub(crate) fn split_scheme(url: &str) -> (&str, &str) {
 
 /// Splits the authority off what follows a scheme.
 pub(crate) fn split_authority(rest: &str) -> (&str, &str) {
-    let end = rest.find(['/', '?', '#', '\\', ';']).unwrap_or(rest.len());
+    let is_end = |byte: &u8| matches!(byte, b'/' | b'?' | b'#' | b'\\' | b';');
+    let end = rest
+        .as_bytes()
+        .iter()
+        .position(is_end)
+        .unwrap_or(rest.len());
     rest.split_at_checked(end).unwrap_or((rest, ""))
 }
 
 /// An authority without `user:password@`.
 pub(crate) fn without_user(authority: &str) -> &str {
-    authority
-        .rsplit_once('@')
-        .map_or(authority, |(_, host)| host)
+    let user = memchr::memrchr(b'@', authority.as_bytes());
+    user.and_then(|at| authority.get(at + 1..))
+        .unwrap_or(authority)
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -82,7 +91,12 @@ fn mark(bytes: &[u8], at: usize) -> (Mark, usize, usize) {
 /// The byte behind `%41`, `%2541`, `%252541` …, how often it is encoded, and
 /// the length of the whole.
 fn encoded(tail: &[u8]) -> Option<(u8, usize, usize)> {
-    let mut rest = tail.strip_prefix(b"%")?;
+    encoded_from(tail.strip_prefix(b"%")?)
+}
+
+/// The same for what follows the percent sign.
+fn encoded_from(tail: &[u8]) -> Option<(u8, usize, usize)> {
+    let mut rest = tail;
     let mut depth = 1;
     while let Some(deeper) = rest.strip_prefix(b"25") {
         rest = deeper;
@@ -156,165 +170,150 @@ pub fn is_secret_name(name: &str) -> bool {
     is_secret(name.as_bytes())
 }
 
-/// Parts of names that give a secret away wherever they occur.
-const PARTS: [&[u8]; 19] = [
-    b"token",
-    b"passw",
-    b"passphrase",
-    b"secret",
-    b"session",
-    b"credential",
-    b"signature",
-    b"apikey",
-    b"jwt",
-    b"bearer",
-    b"cookie",
-    b"authoriz",
-    b"authentic",
-    b"csrf",
-    b"xsrf",
-    b"samlre",
-    b"privatekey",
-    b"sessid",
-    b"authcode",
-];
-
-/// Whole words that do.
-const WORDS: [&[u8]; 20] = [
-    b"code",
-    b"key",
-    b"auth",
-    b"oauth",
-    b"sig",
-    b"pass",
-    b"pwd",
-    b"pin",
-    b"otp",
-    b"totp",
-    b"sid",
-    b"sess",
-    b"mfa",
-    b"tfa",
-    b"2fa",
-    b"assertion",
-    b"ticket",
-    b"hmac",
-    b"pw",
-    b"nonce",
-];
-
-/// Words that make a `code` harmless: `country_code`.
-const HARMLESS: [&[u8]; 10] = [
-    b"country",
-    b"status",
-    b"error",
-    b"zip",
-    b"postal",
-    b"area",
-    b"lang",
-    b"language",
-    b"currency",
-    b"response",
-];
-
-/// The decoded name in lower case, words separated by a blank.
-struct Name {
-    bytes: [u8; LONGEST_NAME],
-    length: usize,
+/// Parts of names that give a secret away wherever they occur, in any case.
+fn starts_with_part(tail: &[u8]) -> bool {
+    fn is<const N: usize>(tail: &[u8], part: &[u8; N]) -> bool {
+        tail.first_chunk::<N>()
+            .is_some_and(|chunk| chunk.eq_ignore_ascii_case(part))
+    }
+    match tail.first().map(u8::to_ascii_lowercase) {
+        Some(b't') => is(tail, b"token"),
+        Some(b'p') => is(tail, b"passw") || is(tail, b"passphrase") || is(tail, b"privatekey"),
+        Some(b's') => {
+            is(tail, b"secret")
+                || is(tail, b"sess")
+                || is(tail, b"signature")
+                || is(tail, b"samlre")
+                || is(tail, b"saml_re")
+        }
+        Some(b'a') => {
+            is(tail, b"apikey")
+                || is(tail, b"auth") && !is(tail, b"author")
+                || is(tail, b"authoriz")
+        }
+        Some(b'c') => is(tail, b"credential") || is(tail, b"cookie") || is(tail, b"csrf"),
+        Some(b'j') => is(tail, b"jwt"),
+        Some(b'b') => is(tail, b"bearer"),
+        Some(b'x') => is(tail, b"xsrf"),
+        _ => false,
+    }
 }
 
-impl Name {
-    /// Nothing when the name is longer than any honest one.
-    fn read(raw: &[u8]) -> Option<Self> {
-        let mut name = Self {
-            bytes: [0; LONGEST_NAME],
-            length: 0,
-        };
-        let mut rest = raw;
-        let mut lower_before = false;
-        while let [first, tail @ ..] = rest {
-            let (byte, length) = match encoded(rest) {
-                Some((byte, _, length)) => (byte, length),
-                None => (*first, 1),
-            };
-            rest = if length == 1 {
-                tail
-            } else {
-                rest.get(length..).unwrap_or_default()
-            };
-            if byte.is_ascii_uppercase() && lower_before {
-                name.push(b' ')?;
-            }
-            lower_before = byte.is_ascii_lowercase();
-            let kept = if byte.is_ascii_alphanumeric() || byte >= 0x80 {
-                byte.to_ascii_lowercase()
-            } else {
-                b' '
-            };
-            name.push(kept)?;
-        }
-        Some(name)
+/// A percent-decoded name. Nothing when it is longer than any honest one.
+fn decoded(raw: &[u8]) -> Option<([u8; LONGEST_NAME], usize)> {
+    let mut name = [0; LONGEST_NAME];
+    let mut length = 0;
+    let mut rest = raw;
+    while let [first, tail @ ..] = rest {
+        let (byte, taken) = encoded(rest).map_or((*first, 1), |(byte, _, taken)| (byte, taken));
+        *name.get_mut(length)? = byte;
+        length += 1;
+        rest = tail.get(taken - 1..).unwrap_or_default();
     }
-
-    fn push(&mut self, byte: u8) -> Option<()> {
-        *self.bytes.get_mut(self.length)? = byte;
-        self.length += 1;
-        Some(())
-    }
-
-    fn words(&self) -> impl Iterator<Item = &[u8]> {
-        self.bytes
-            .get(..self.length)
-            .unwrap_or_default()
-            .split(|byte| *byte == b' ')
-    }
-
-    /// The name without word separators, so that `api_key` and `apiKey` agree.
-    fn joined(&self) -> ([u8; LONGEST_NAME], usize) {
-        let mut joined = [0; LONGEST_NAME];
-        let letters = self
-            .bytes
-            .iter()
-            .take(self.length)
-            .filter(|byte| **byte != b' ');
-        let length = joined
-            .iter_mut()
-            .zip(letters)
-            .map(|(slot, byte)| *slot = *byte)
-            .count();
-        (joined, length)
-    }
+    Some((name, length))
 }
 
 fn is_secret(raw: &[u8]) -> bool {
-    // A long prefix before the last blank or slash is prose, not a name.
-    let start = raw
+    // What comes before the last blank is prose or a path, not the name.
+    let prose = raw
         .iter()
-        .rposition(|byte| matches!(byte, b' ' | b'/' | b','))
-        .map_or(0, |at| at + 1);
-    let raw = raw.get(start..).unwrap_or_default();
-    let Some(name) = Name::read(raw) else {
-        return true;
-    };
-    let (joined, length) = name.joined();
-    let joined = joined.get(..length).unwrap_or_default();
-    let part_at = |at: usize| {
-        joined
-            .get(at..)
-            .is_some_and(|tail| PARTS.iter().any(|part| tail.starts_with(part)))
-    };
-    if (0..length).any(|at| {
-        joined
-            .get(at)
-            .is_some_and(|byte| b"tpsacjbx".contains(byte))
-            && part_at(at)
-    }) {
+        .rposition(|byte| matches!(byte, b' ' | b'/' | b',' | b'+'));
+    let raw = prose.and_then(|at| raw.get(at + 1..)).unwrap_or(raw);
+    if !raw.contains(&b'%') {
+        return is_secret_plain(raw);
+    }
+    match decoded(raw) {
+        Some((name, length)) => name.get(..length).is_some_and(is_secret_plain),
+        None => true,
+    }
+}
+
+const WORD: u8 = 1;
+const LOWER: u8 = 2;
+const UPPER: u8 = 4;
+/// First letters of the parts in [`starts_with_part`].
+const PART: u8 = 8;
+
+const CLASSES: [u8; 256] = classes();
+
+const fn classes() -> [u8; 256] {
+    let mut table = [0; 256];
+    let mut byte = 0_u8;
+    let mut slots: &mut [u8] = &mut table;
+    while let [slot, rest @ ..] = slots {
+        if byte.is_ascii_alphanumeric() || byte >= 0x80 {
+            *slot |= WORD;
+        }
+        if byte.is_ascii_lowercase() {
+            *slot |= LOWER;
+        }
+        if byte.is_ascii_uppercase() {
+            *slot |= UPPER;
+        }
+        if matches!(
+            byte.to_ascii_lowercase(),
+            b't' | b'p' | b's' | b'a' | b'c' | b'j' | b'b' | b'x'
+        ) {
+            *slot |= PART;
+        }
+        byte = byte.wrapping_add(1);
+        slots = rest;
+    }
+    table
+}
+
+/// What the words of a name say of it.
+#[derive(Default)]
+struct Words {
+    secret: bool,
+    code: bool,
+    harmless: bool,
+}
+
+impl Words {
+    fn add(&mut self, word: &[u8]) {
+        let mut lower = [0; 8];
+        let Some(slots) = lower.get_mut(..word.len()).filter(|slots| slots.len() > 1) else {
+            self.secret |= word.eq_ignore_ascii_case(b"assertion");
+            return;
+        };
+        for (slot, byte) in slots.iter_mut().zip(word) {
+            *slot = byte.to_ascii_lowercase();
+        }
+        match &*slots {
+            b"code" => self.code = true,
+            b"key" | b"sig" | b"pass" | b"pwd" | b"pw" | b"pin" | b"otp" | b"totp" | b"sid"
+            | b"mfa" | b"tfa" | b"2fa" | b"ticket" | b"hmac" | b"nonce" => self.secret = true,
+            b"country" | b"status" | b"error" | b"zip" | b"postal" | b"area" | b"lang"
+            | b"language" | b"currency" | b"response" => self.harmless = true,
+            _ => {}
+        }
+    }
+}
+
+/// One pass: parts wherever they are, words as they end. A word ends where
+/// letters and digits do, and before a capital that follows a small letter.
+fn is_secret_plain(name: &[u8]) -> bool {
+    if name.len() > LONGEST_NAME {
         return true;
     }
-    name.words().any(|word| {
-        WORDS.contains(&word)
-            && (word != b"code" || !name.words().any(|other| HARMLESS.contains(&other)))
-    })
+    let mut words = Words::default();
+    let mut start = 0;
+    let mut before = 0;
+    for (at, byte) in name.iter().enumerate() {
+        let class = CLASSES.get(usize::from(*byte)).copied().unwrap_or_default();
+        if class & PART != 0 && name.get(at..).is_some_and(starts_with_part) {
+            return true;
+        }
+        if class & WORD == 0 || (class & UPPER != 0 && before & LOWER != 0) {
+            words.add(name.get(start..at).unwrap_or_default());
+            start = at + usize::from(class & WORD == 0);
+        }
+        before = class;
+    }
+    words.add(name.get(start..).unwrap_or_default());
+    // `country_code` is none.
+    words.secret || (words.code && !words.harmless)
 }
 
 #[cfg(test)]

@@ -93,10 +93,7 @@ pub(crate) fn write_rfc3339(epoch: i64, out: &mut String) {
 
 /// Number of an English month abbreviation in any case, 1 to 12.
 pub(crate) fn month(name: &str) -> Option<u32> {
-    let at = MONTHS
-        .iter()
-        .position(|candidate| candidate.eq_ignore_ascii_case(name))?;
-    u32::try_from(at + 1).ok()
+    name.as_bytes().try_into().ok().and_then(month_of)
 }
 
 /// Reads digits and fixed bytes from the front of a text.
@@ -172,20 +169,79 @@ impl<'a> Digits<'a> {
 
 /// nginx' `$time_local`: `21/Nov/2026:01:02:03 +0100`.
 pub(crate) fn parse_local(text: &str) -> Option<i64> {
-    let mut digits = Digits(text);
-    let mut civil = Civil {
-        day: digits.number(2)?,
-        ..Civil::default()
+    let [
+        day @ ..,
+        b'/',
+        m1,
+        m2,
+        m3,
+        b'/',
+        y1,
+        y2,
+        y3,
+        y4,
+        b':',
+        h1,
+        h2,
+        b':',
+        i1,
+        i2,
+        b':',
+        s1,
+        s2,
+        b' ',
+        sign,
+        z1,
+        z2,
+        z3,
+        z4,
+    ] = text.as_bytes()
+    else {
+        return None;
     };
-    digits.fixed("/")?;
-    civil.month = month(digits.text(3)?)?;
-    digits.fixed("/")?;
-    civil.year = i32::try_from(digits.number(4)?).ok()?;
-    digits.fixed(":")?;
-    digits.clock(&mut civil)?;
-    digits.fixed(" ")?;
-    civil.offset = digits.offset()?;
-    digits.0.is_empty().then(|| civil.epoch())?
+    let [d1, d2] = day else {
+        return None;
+    };
+    let zone = pair(*z1, *z2)? * 3600 + pair(*z3, *z4).filter(|minutes| *minutes <= 59)? * 60;
+    let zone = i64::from((zone < 86_400).then_some(zone)?);
+    let civil = Civil {
+        year: i32::try_from(pair(*y1, *y2)? * 100 + pair(*y3, *y4)?).ok()?,
+        month: month_of([*m1, *m2, *m3])?,
+        day: pair(*d1, *d2)?,
+        hour: pair(*h1, *h2)?,
+        minute: pair(*i1, *i2)?,
+        second: pair(*s1, *s2)?,
+        millisecond: 0,
+        offset: match sign {
+            b'+' => zone,
+            b'-' => -zone,
+            _ => return None,
+        },
+    };
+    civil.epoch()
+}
+
+fn pair(tens: u8, ones: u8) -> Option<u32> {
+    (tens.is_ascii_digit() && ones.is_ascii_digit())
+        .then(|| u32::from(tens - b'0') * 10 + u32::from(ones - b'0'))
+}
+
+fn month_of(name: [u8; 3]) -> Option<u32> {
+    Some(match &name.map(|letter| letter.to_ascii_lowercase()) {
+        b"jan" => 1,
+        b"feb" => 2,
+        b"mar" => 3,
+        b"apr" => 4,
+        b"may" => 5,
+        b"jun" => 6,
+        b"jul" => 7,
+        b"aug" => 8,
+        b"sep" => 9,
+        b"oct" => 10,
+        b"nov" => 11,
+        b"dec" => 12,
+        _ => return None,
+    })
 }
 
 /// ISO 8601 as in `$time_iso8601` and RFC 3339: a `T` or blank, an optional

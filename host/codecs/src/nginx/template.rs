@@ -179,7 +179,7 @@ impl Template {
         line: &'a str,
         found: &mut dyn FnMut(&Slot, &'a str, usize) -> Result<(), DecodeError>,
     ) -> Result<(), DecodeError> {
-        let Some(mut rest) = line.strip_prefix(&*self.prefix) else {
+        let Some(mut rest) = strip(line, &self.prefix) else {
             return Err(DecodeError::Literal {
                 column: 1,
                 expected: self.prefix.clone(),
@@ -217,12 +217,12 @@ impl Template {
             End::After(width) => width,
             End::Anchor { byte, back } => memchr::memchr(byte, bytes)?.checked_sub(back)?,
             End::Quote { back } => end_of_quoted(rest)?.checked_sub(back)?,
-            End::Literal => memmem::find(bytes, literal.as_bytes())?,
+            End::Literal => find(bytes, literal.as_bytes())?,
             End::List => end_of_list(bytes, literal.as_bytes())?,
             End::Before { last } => self.from_right(at, last, rest)?,
         };
         let (value, after) = rest.split_at_checked(end)?;
-        Some((value, after.strip_prefix(literal)?))
+        Some((value, strip(after, literal)?))
     }
 
     /// Where the value of slot `at` ends, going back from the anchor after
@@ -248,6 +248,17 @@ impl Template {
     }
 }
 
+/// `rest` without `literal` before it. Comparing with an empty text costs
+/// more than all of the rest: its pointer dangles, and processors that
+/// compare with masked loads recover slowly from that.
+fn strip<'a>(rest: &'a str, literal: &str) -> Option<&'a str> {
+    if literal.is_empty() {
+        Some(rest)
+    } else {
+        rest.strip_prefix(literal)
+    }
+}
+
 /// Where in `rest` a literal was sought in vain, as well as it can be told.
 fn misfit(slot: &Slot, rest: &str) -> usize {
     match slot.end {
@@ -259,6 +270,22 @@ fn misfit(slot: &Slot, rest: &str) -> usize {
         }
         _ => rest.len(),
     }
+}
+
+/// The first `literal`. Values and literals are a few bytes long: preparing a
+/// searcher would take longer than the search.
+fn find(bytes: &[u8], literal: &[u8]) -> Option<usize> {
+    let first = *literal.first()?;
+    if literal.len() > 1 && bytes.len() > 4096 {
+        return memmem::find(bytes, literal);
+    }
+    bytes.iter().enumerate().find_map(|(at, byte)| {
+        (*byte == first
+            && bytes
+                .get(at..)
+                .is_some_and(|tail| tail.starts_with(literal)))
+        .then_some(at)
+    })
 }
 
 /// The first `literal` that neither starts, ends nor lies in `, ` or ` : `.
