@@ -1,11 +1,26 @@
 //! The mirrored HTTP request.
+//!
+//! nginx repeats a request to us and tells in headers of its own what the
+//! original one was. Which part of it names user, session or device differs
+//! between applications and is set per site. Nothing the operator did not
+//! name is kept of cookies and bodies; a session secret is hashed at once.
 
+mod locator;
+mod settings;
+
+use std::borrow::Cow;
 use std::net::IpAddr;
+use std::ops::ControlFlow;
 
-use serde::Deserialize;
-use sidewatch_event::Event;
+use sidewatch_event::{Event, Field};
 
 use crate::pseudonym::PseudonymKey;
+use crate::scan::Scanner;
+use crate::text::{Escape, lossy, unescape};
+use crate::{redact, target, time};
+
+pub use locator::{Locator, RequestSettingsError};
+pub use settings::{OriginalHeaders, RequestSettings};
 
 /// A request as the mirror source received it.
 pub struct RequestView<'a> {
@@ -27,157 +42,28 @@ pub struct RequestView<'a> {
     pub received: i64,
 }
 
-/// Where in a request a value is found: `header:X-Username`,
-/// `cookie:MMUSERID`, `json:/login_id`, `form:username`, `query:user`,
-/// `path:3` (third segment, counted from 1).
-#[derive(Debug, Clone, PartialEq, Eq, Hash, Deserialize)]
-#[serde(try_from = "String")]
-pub enum Locator {
-    /// A header, lower-case.
-    Header(Box<str>),
-    /// A cookie.
-    Cookie(Box<str>),
-    /// A query key.
-    Query(Box<str>),
-    /// A field of an `application/x-www-form-urlencoded` body.
-    Form(Box<str>),
-    /// A JSON pointer into a JSON body.
-    Json(Box<str>),
-    /// A path segment, counted from 1.
-    Path(usize),
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Role {
+    User,
+    UserId,
+    Session,
+    Device,
+    Label(Box<str>),
 }
 
-/// Why request settings cannot be used.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum RequestSettingsError {
-    /// The text is no locator.
-    #[error(
-        "`{0}` is no place in a request; write header:, cookie:, query:, form:, json:/ or path: and a name"
-    )]
-    Locator(Box<str>),
-    /// A secret would enter events in clear.
-    #[error("`{0}` names a secret and may only be used for `session`")]
-    Secret(Box<str>),
-}
-
-impl std::str::FromStr for Locator {
-    type Err = RequestSettingsError;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let unknown = || RequestSettingsError::Locator(text.into());
-        let (kind, name) = text.split_once(':').ok_or_else(unknown)?;
-        if name.is_empty() {
-            return Err(unknown());
-        }
-        match kind {
-            "header" => Ok(Self::Header(name.to_ascii_lowercase().into())),
-            "cookie" => Ok(Self::Cookie(name.into())),
-            "query" => Ok(Self::Query(name.into())),
-            "form" => Ok(Self::Form(name.into())),
-            "json" if name.starts_with('/') => Ok(Self::Json(name.into())),
-            "path" => name
-                .parse()
-                .ok()
-                .filter(|at| *at > 0)
-                .map(Self::Path)
-                .ok_or_else(unknown),
-            _ => Err(unknown()),
-        }
-    }
-}
-
-impl TryFrom<String> for Locator {
-    type Error = RequestSettingsError;
-
-    fn try_from(text: String) -> Result<Self, Self::Error> {
-        text.parse()
-    }
-}
-
-/// Names of the headers our nginx snippet sets. An empty name switches the
-/// header off.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct OriginalHeaders {
-    /// `$request_uri`.
-    pub uri: String,
-    /// `$request_method`.
-    pub method: String,
-    /// `$remote_addr`.
-    pub address: String,
-    /// `$remote_port`.
-    pub port: String,
-    /// `$proxy_add_x_forwarded_for` or the header as received.
-    pub forwarded: String,
-    /// `$scheme`.
-    pub scheme: String,
-    /// `$server_protocol`.
-    pub protocol: String,
-    /// `$msec`.
-    pub time: String,
-    /// `$host`.
-    pub host: String,
-}
-
-impl Default for OriginalHeaders {
-    fn default() -> Self {
-        Self {
-            uri: "x-original-uri".into(),
-            method: "x-original-method".into(),
-            address: "x-real-ip".into(),
-            port: "x-real-port".into(),
-            forwarded: "x-forwarded-for".into(),
-            scheme: "x-forwarded-proto".into(),
-            protocol: "x-original-protocol".into(),
-            time: "x-original-time".into(),
-            host: "host".into(),
-        }
-    }
-}
-
-/// How one site's mirrored requests are read.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct RequestSettings {
-    /// `event.dataset`.
-    pub dataset: String,
-    /// Header that joins a mirrored request with its access-log line.
-    pub request_id_header: String,
-    /// Headers set by nginx for the original request.
-    pub original: OriginalHeaders,
-    /// Where the user name is found; the first that holds one wins.
-    pub user: Vec<Locator>,
-    /// Where the user identifier is found.
-    pub user_id: Vec<Locator>,
-    /// Where the session secret is found; only its keyed hash is kept.
-    pub session: Vec<Locator>,
-    /// Where a device identifier is found; from a cookie only its keyed hash
-    /// is kept.
-    pub device: Vec<Locator>,
-    /// Body fields, query keys or headers kept as labels, under the last part
-    /// of their name.
-    pub labels: Vec<Locator>,
-}
-
-impl Default for RequestSettings {
-    fn default() -> Self {
-        Self {
-            dataset: "nginx.mirror".into(),
-            request_id_header: "x-request-id".into(),
-            original: OriginalHeaders::default(),
-            user: Vec::new(),
-            user_id: Vec::new(),
-            session: Vec::new(),
-            device: Vec::new(),
-            labels: Vec::new(),
-        }
-    }
+/// A value looked for. Of several for one role the lowest rank wins.
+#[derive(Debug, Clone)]
+struct Want {
+    place: Locator,
+    role: Role,
+    rank: usize,
 }
 
 /// Reads mirrored requests of one site.
 #[derive(Debug, Clone)]
 pub struct RequestCodec {
     settings: RequestSettings,
+    wants: Vec<Want>,
     key: PseudonymKey,
 }
 
@@ -185,13 +71,44 @@ impl RequestCodec {
     /// Checks the settings.
     ///
     /// # Errors
-    /// A locator other than of `session` names a secret.
+    /// A locator other than of `session` or `device` names a secret.
     pub fn new(
         settings: &RequestSettings,
         key: PseudonymKey,
     ) -> Result<Self, RequestSettingsError> {
+        let secret = |place: &Locator| RequestSettingsError::Secret(place.to_string().into());
+        let mut wants = Vec::new();
+        let roles = [
+            (&settings.user, Role::User),
+            (&settings.user_id, Role::UserId),
+            (&settings.session, Role::Session),
+            (&settings.device, Role::Device),
+        ];
+        for (places, role) in roles {
+            for (rank, place) in places.iter().enumerate() {
+                if matches!(role, Role::User | Role::UserId) && !place.may_name_user() {
+                    return Err(secret(place));
+                }
+                wants.push(Want {
+                    place: place.clone(),
+                    role: role.clone(),
+                    rank,
+                });
+            }
+        }
+        for place in &settings.labels {
+            if place.is_secret() {
+                return Err(secret(place));
+            }
+            wants.push(Want {
+                place: place.clone(),
+                role: Role::Label(place.label().into()),
+                rank: 0,
+            });
+        }
         Ok(Self {
             settings: settings.clone(),
+            wants,
             key,
         })
     }
@@ -200,8 +117,250 @@ impl RequestCodec {
     /// client sent, there is always an event.
     pub fn decode(&self, view: RequestView<'_>, event: &mut Event) {
         event.received = view.received;
+        event.time = view.received;
         event.peer_ip = view.peer;
-        event.set(sidewatch_event::Field::EventDataset, &self.settings.dataset);
-        self.key.write("session", view.body, &mut String::new());
+        event.truncated |= view.body_truncated;
+        event.set(Field::EventDataset, &self.settings.dataset);
+        event.set(Field::HttpRequestMethod, view.method);
+        event.set(Field::HttpVersion, view.version);
+        let mut reading = Reading {
+            codec: self,
+            event,
+            best: [usize::MAX; 4],
+            uri: None,
+            content_type: "",
+        };
+        for (name, value) in view.headers {
+            reading.header(name, value);
+        }
+        let uri = reading.uri.take().unwrap_or(Cow::Borrowed(view.target));
+        reading.target(&uri);
+        reading.body(view.body, view.body_truncated);
+    }
+
+    fn wants(&self, wanted: impl Fn(&Locator) -> bool) -> impl Iterator<Item = &Want> {
+        self.wants.iter().filter(move |want| wanted(&want.place))
     }
 }
+
+/// One request being read.
+struct Reading<'a, 'e> {
+    codec: &'e RequestCodec,
+    event: &'e mut Event,
+    /// Lowest rank found so far, by role.
+    best: [usize; 4],
+    /// The original target.
+    uri: Option<Cow<'a, str>>,
+    content_type: &'a str,
+}
+
+impl<'a> Reading<'a, '_> {
+    fn header(&mut self, name: &str, value: &'a [u8]) {
+        let is = |wanted: &str| !wanted.is_empty() && name.eq_ignore_ascii_case(wanted);
+        let ascii = std::str::from_utf8(value).unwrap_or_default();
+        let original = &self.codec.settings.original;
+        if is("cookie") {
+            self.cookies(value);
+            return;
+        } else if is("content-type") {
+            self.content_type = ascii;
+        } else if is("user-agent") {
+            self.set(Field::UserAgentOriginal, value);
+        } else if is("accept-language") {
+            self.set(Field::ClientLanguage, value);
+        } else if is("referer") {
+            let text = lossy(value, &mut self.event.lossy);
+            self.event
+                .set_with(Field::HttpRequestReferrer, |out| redact::url(&text, out));
+        } else if is(&original.uri) {
+            self.uri = Some(lossy(value, &mut self.event.lossy));
+        } else if is(&original.method) {
+            self.set(Field::HttpRequestMethod, value);
+        } else if is(&original.address) {
+            self.event.peer_ip = ascii.parse().ok().or(self.event.peer_ip);
+        } else if is(&original.port) {
+            self.event.source_port = ascii.parse().unwrap_or_default();
+        } else if is(&original.forwarded) {
+            self.set(Field::HttpRequestForwarded, value);
+        } else if is(&original.scheme) {
+            self.set(Field::UrlScheme, value);
+        } else if is(&original.protocol) {
+            self.set(
+                Field::HttpVersion,
+                value.strip_prefix(b"HTTP/").unwrap_or(value),
+            );
+        } else if is(&original.time) {
+            self.event.time = time::parse_epoch(ascii).unwrap_or(self.event.time);
+        } else if is(&original.host) {
+            let text = lossy(value, &mut self.event.lossy);
+            target::set_domain(self.event, &text);
+        } else if is(&self.codec.settings.request_id_header) {
+            self.set(Field::HttpRequestId, value);
+        }
+        for want in self
+            .codec
+            .wants(|place| matches!(place, Locator::Header(header) if is(header)))
+        {
+            self.offer(want, value, false);
+        }
+    }
+
+    fn set(&mut self, field: Field, value: &[u8]) {
+        if !value.is_empty() {
+            let text = lossy(value, &mut self.event.lossy);
+            self.event.set(field, &text);
+        }
+    }
+
+    fn cookies(&mut self, header: &[u8]) {
+        for pair in header.split(|byte| *byte == b';') {
+            let mut halves = pair.trim_ascii().splitn(2, |byte| *byte == b'=');
+            let (Some(name), Some(value)) = (halves.next(), halves.next()) else {
+                continue;
+            };
+            for want in self.codec.wants(
+                |place| matches!(place, Locator::Cookie(cookie) if cookie.as_bytes() == name),
+            ) {
+                self.offer(want, value, true);
+            }
+        }
+    }
+
+    fn target(&mut self, uri: &str) {
+        let method = self
+            .event
+            .own(Field::HttpRequestMethod)
+            .unwrap_or_default()
+            .to_owned();
+        let origin = target::set_target(self.event, &method, uri);
+        if !origin.scheme.is_empty() {
+            self.event.set(Field::UrlScheme, origin.scheme);
+        }
+        target::set_domain(self.event, origin.authority);
+        for want in self.codec.wants(|place| matches!(place, Locator::Path(_))) {
+            let Locator::Path(at) = want.place else {
+                continue;
+            };
+            let path = self.event.own(Field::UrlPath).unwrap_or_default();
+            if let Some(segment) = path
+                .split('/')
+                .nth(at)
+                .filter(|segment| !segment.is_empty())
+            {
+                let segment = segment.to_owned();
+                self.offer(want, segment.as_bytes(), false);
+            }
+        }
+        let query = uri
+            .split_once('?')
+            .map_or("", |(_, query)| query.split('#').next().unwrap_or_default());
+        if self
+            .codec
+            .wants(|place| matches!(place, Locator::Query(_)))
+            .next()
+            .is_some()
+        {
+            self.pairs(
+                query.as_bytes(),
+                |place, name| matches!(place, Locator::Query(key) if **key == *name),
+            );
+        }
+    }
+
+    fn pairs(&mut self, encoded: &[u8], wanted: impl Fn(&Locator, &str) -> bool) {
+        for (name, value) in form_urlencoded::parse(encoded) {
+            for want in self.codec.wants(|place| wanted(place, &name)) {
+                self.offer(want, value.as_bytes(), false);
+            }
+        }
+    }
+
+    fn body(&mut self, body: &[u8], truncated: bool) {
+        if self
+            .content_type
+            .starts_with("application/x-www-form-urlencoded")
+        {
+            // The last pair of a body that was cut is not to be believed.
+            let whole = memchr::memrchr(b'&', body)
+                .filter(|_| truncated)
+                .or((!truncated).then_some(body.len()));
+            let body = body.get(..whole.unwrap_or_default()).unwrap_or_default();
+            self.pairs(
+                body,
+                |place, name| matches!(place, Locator::Form(key) if **key == *name),
+            );
+        } else if self
+            .codec
+            .wants(|place| matches!(place, Locator::Json(_)))
+            .next()
+            .is_some()
+        {
+            let mut flag = false;
+            let text = lossy(body, &mut flag);
+            self.event.lossy |= flag;
+            self.json(&text);
+        }
+    }
+
+    /// Whatever the content type: browsers send JSON as text/plain, too.
+    fn json(&mut self, text: &str) {
+        // A body that is no JSON, or cut off, simply yields less.
+        let _ended = Scanner::new(text, false).scan(&mut |path, leaf| {
+            let raw = leaf.raw();
+            for want in self
+                .codec
+                .wants(|place| matches!(place, Locator::Json(pointer) if **pointer == *path))
+            {
+                let value = unescape(raw, Escape::Json, &mut self.event.lossy);
+                self.offer(want, value.as_bytes(), false);
+            }
+            ControlFlow::Continue(())
+        });
+    }
+
+    /// Takes a value when no better one is known. Of equal ones the last wins
+    /// as in most applications, unless `first`.
+    fn offer(&mut self, want: &Want, value: &[u8], first: bool) {
+        if value.is_empty() {
+            return;
+        }
+        let slot = match want.role {
+            Role::User => 0,
+            Role::UserId => 1,
+            Role::Session => 2,
+            Role::Device => 3,
+            Role::Label(ref name) => return self.label(name, value),
+        };
+        let Some(best) = self.best.get_mut(slot) else {
+            return;
+        };
+        if want.rank > *best || (first && want.rank == *best) {
+            return;
+        }
+        *best = want.rank;
+        let key = &self.codec.key;
+        match want.role {
+            Role::User => self.set(Field::UserName, value),
+            Role::UserId => self.set(Field::UserId, value),
+            Role::Session => self
+                .event
+                .set_with(Field::SessionId, |out| key.write("session", value, out)),
+            Role::Device if want.place.is_secret() => {
+                self.event
+                    .set_with(Field::DeviceId, |out| key.write("device", value, out));
+            }
+            Role::Device => self.set(Field::DeviceId, value),
+            Role::Label(_) => {}
+        }
+    }
+
+    fn label(&mut self, name: &str, value: &[u8]) {
+        let text = lossy(value, &mut self.event.lossy);
+        let mut clean = String::with_capacity(text.len());
+        redact::url(&text, &mut clean);
+        self.event.set_label(name, &clean);
+    }
+}
+
+#[cfg(test)]
+mod tests;

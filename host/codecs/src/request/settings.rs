@@ -1,0 +1,85 @@
+//! What a site's requests look like, as the operator writes it.
+
+use serde::Deserialize;
+
+use super::locator::Locator;
+
+/// Names of the headers our nginx snippet sets. An empty name switches the
+/// header off.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct OriginalHeaders {
+    /// `$request_uri`.
+    pub uri: String,
+    /// `$request_method`.
+    pub method: String,
+    /// `$remote_addr`.
+    pub address: String,
+    /// `$remote_port`.
+    pub port: String,
+    /// `$proxy_add_x_forwarded_for` or the header as received.
+    pub forwarded: String,
+    /// `$scheme`.
+    pub scheme: String,
+    /// `$server_protocol`.
+    pub protocol: String,
+    /// `$msec`.
+    pub time: String,
+    /// `$host`.
+    pub host: String,
+}
+
+impl Default for OriginalHeaders {
+    fn default() -> Self {
+        Self {
+            uri: "x-original-uri".into(),
+            method: "x-original-method".into(),
+            address: "x-real-ip".into(),
+            port: "x-real-port".into(),
+            forwarded: "x-forwarded-for".into(),
+            scheme: "x-forwarded-proto".into(),
+            protocol: "x-original-protocol".into(),
+            time: "x-original-time".into(),
+            host: "host".into(),
+        }
+    }
+}
+
+/// How one site's mirrored requests are read.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct RequestSettings {
+    /// `event.dataset`.
+    pub dataset: String,
+    /// Header that joins a mirrored request with its access-log line.
+    pub request_id_header: String,
+    /// Headers set by nginx for the original request.
+    pub original: OriginalHeaders,
+    /// Where the user name is found; the first that holds one wins.
+    pub user: Vec<Locator>,
+    /// Where the user identifier is found.
+    pub user_id: Vec<Locator>,
+    /// Where the session secret is found; only its keyed hash is kept.
+    pub session: Vec<Locator>,
+    /// Where a device identifier is found; from a cookie only its keyed hash
+    /// is kept.
+    pub device: Vec<Locator>,
+    /// Body fields, query keys or headers kept as labels, under the last part
+    /// of their name.
+    pub labels: Vec<Locator>,
+}
+
+impl Default for RequestSettings {
+    fn default() -> Self {
+        Self {
+            dataset: "nginx.mirror".into(),
+            request_id_header: "x-request-id".into(),
+            original: OriginalHeaders::default(),
+            user: Vec::new(),
+            user_id: Vec::new(),
+            session: Vec::new(),
+            device: Vec::new(),
+            labels: Vec::new(),
+        }
+    }
+}
