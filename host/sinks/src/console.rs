@@ -142,5 +142,4 @@ impl Sink for ConsoleSink {
 }
 
 #[cfg(test)]
-#[path = "console/tests.rs"]
 mod tests;

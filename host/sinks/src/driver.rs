@@ -146,5 +146,4 @@ fn checked(mut outcome: Outcome, offered: usize) -> Outcome {
 }
 
 #[cfg(test)]
-#[path = "driver/tests.rs"]
 mod tests;

@@ -206,5 +206,4 @@ async fn last_byte(file: &mut File) -> io::Result<u8> {
 }
 
 #[cfg(test)]
-#[path = "file/tests.rs"]
 mod tests;

@@ -4,7 +4,8 @@
 //! feeds one sink from its bounded [`queue`](queue()), retries and counts.
 //!
 //! Invariants:
-//! - this crate spawns no task; whoever calls [`drive`] does;
+//! - this crate spawns no task (the test double aside); whoever calls
+//!   [`drive`] does;
 //! - `build` checks settings and may resolve or read files, but never needs
 //!   the remote end to be up;
 //! - every record is accounted for, see [`Counts`];
@@ -19,6 +20,8 @@ pub mod double;
 pub mod driver;
 pub mod file;
 pub mod filter;
+#[cfg(test)]
+mod identity;
 pub mod payload;
 pub mod queue;
 #[cfg(test)]

@@ -190,5 +190,4 @@ impl QueueReceiver {
 }
 
 #[cfg(test)]
-#[path = "queue/tests.rs"]
 mod tests;

@@ -63,3 +63,47 @@ impl SinkSettings {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_type_can_be_configured_and_built() {
+        let directory = tempfile::tempdir().unwrap();
+        let file = format!(
+            "type = 'file'\npath = '{}'",
+            directory.path().join("log").display()
+        );
+        for (kind, text) in [
+            (
+                "tirreno",
+                "type = 'tirreno'\nurl = 'http://t.example'\napi_key = 'k'",
+            ),
+            (
+                "syslog",
+                "type = 'syslog'\ntransport = 'udp'\naddress = 'logs.example:514'",
+            ),
+            ("file", file.as_str()),
+            ("console", "type = 'console'"),
+        ] {
+            let settings: SinkSettings = toml::from_str(text).unwrap();
+            assert_eq!(settings.kind(), kind);
+            assert!(settings.build().is_ok(), "{kind}");
+        }
+    }
+
+    #[test]
+    fn unknown_types_and_keys_are_refused_by_name() {
+        let refused = |text: &str| {
+            toml::from_str::<SinkSettings>(text)
+                .unwrap_err()
+                .to_string()
+        };
+        assert!(refused("type = 'consol'").contains("consol"));
+        assert!(refused("type = 'console'\ncolors = true").contains("colors"));
+        let nested =
+            refused("type = 'tirreno'\nurl = 'http://t.example'\n[rate_limit]\nrequest = 1");
+        assert!(nested.contains("request"), "{nested}");
+    }
+}

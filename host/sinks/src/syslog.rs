@@ -219,5 +219,4 @@ impl Sink for SyslogSink {
 }
 
 #[cfg(test)]
-#[path = "syslog/tests.rs"]
 mod tests;

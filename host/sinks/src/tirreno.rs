@@ -255,5 +255,4 @@ fn now() -> i64 {
 }
 
 #[cfg(test)]
-#[path = "tirreno/tests.rs"]
 mod tests;

@@ -89,7 +89,8 @@ proptest! {
         for delivery in [Delivery::Event(Arc::new(event)), Delivery::Finding(finding)] {
             let shown = text_line(&delivery, false);
             prop_assert!(!shown.chars().any(char::is_control), "{shown:?}");
-            prop_assert!(!shown.contains(['\u{202e}', '\u{2028}', '\u{200b}', '\u{2066}']));
+            let misleading = ['\u{202e}', '\u{2028}', '\u{200b}', '\u{2066}'];
+            prop_assert!(!shown.contains(misleading));
         }
     }
 
