@@ -326,3 +326,19 @@ impl<'a> Event<'a> {
         core::str::from_utf8(slice(self.block, span.start, span.length)?).ok()
     }
 }
+
+/// The network of an address, given as in [`Event::address_halves`], as text:
+/// `192.0.2.0/24` or `2001:db8:7::/48`.
+#[must_use]
+pub fn network_text(address: (u64, u64)) -> String {
+    match address {
+        (0, low) => {
+            let [_, _, _, _, a, b, c, _] = low.to_be_bytes();
+            format!("{a}.{b}.{c}.0/24")
+        }
+        (high, _) => {
+            let bits = u128::from(high >> 16 << 16) << 64;
+            format!("{}/48", Ipv6Addr::from(bits))
+        }
+    }
+}

@@ -12,7 +12,7 @@ use std::ops::{Deref, DerefMut};
 
 use serde::de::DeserializeOwned;
 
-pub use event::{Activity, Event, Location, NetworkKind};
+pub use event::{Activity, Event, Location, NetworkKind, network_text};
 pub use findings::{EvidenceValue, Finding, Findings, incident};
 pub use fold::{describe, fold};
 

@@ -38,15 +38,11 @@ pub enum VectorError {
         /// What is wrong, with line and column where known.
         message: String,
     },
-    /// A case did not hold.
-    #[error("{path}: case `{case}`: {message}")]
+    /// Some cases did not hold.
+    #[error("{}", failures.join("\n\n"))]
     Failed {
-        /// Where.
-        path: PathBuf,
-        /// Name of the case.
-        case: String,
-        /// What differs.
-        message: String,
+        /// File, case and what differs, one text per case.
+        failures: Vec<String>,
     },
 }
 
@@ -221,20 +217,19 @@ pub fn load(path: &Path) -> Result<Vec<Case>, VectorError> {
 /// Returns how many cases held.
 ///
 /// # Errors
-/// The first case that does not hold, or a file that cannot be read.
+/// Every case that does not hold, or a file that cannot be read.
 pub fn run<R: Rule + 'static>(path: &Path) -> Result<usize, VectorError> {
     let mut held = 0;
+    let mut failures = Vec::new();
     for file in files(path)? {
         for case in load(&file)? {
-            run_case::<R>(&case).map_err(|message| VectorError::Failed {
-                path: file.clone(),
-                case: case.name.clone(),
-                message,
-            })?;
-            held += 1;
+            match run_case::<R>(&case) {
+                Ok(()) => held += 1,
+                Err(message) => failures.push(format!("{}: case `{}`: {message}", file.display(), case.name)),
+            }
         }
     }
-    Ok(held)
+    if failures.is_empty() { Ok(held) } else { Err(VectorError::Failed { failures }) }
 }
 
 fn files(path: &Path) -> Result<Vec<PathBuf>, VectorError> {

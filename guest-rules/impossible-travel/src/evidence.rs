@@ -1,0 +1,202 @@
+//! Findings with the whole evidence, so that nobody has to take our word.
+
+use rule_sdk::detection::{Finding, Location, NetworkKind};
+use rule_sdk::geo::rounded;
+
+use crate::judge::Conflict;
+use crate::state::Stay;
+
+/// Index of each kind in the rule's description.
+pub(crate) mod kind {
+    pub(crate) const IMPOSSIBLE_TRAVEL: u32 = 0;
+    pub(crate) const SIMULTANEOUS_USE: u32 = 1;
+    pub(crate) const UNFAMILIAR_ACCESS: u32 = 2;
+    pub(crate) const SAME_DEVICE: u32 = 3;
+}
+
+/// Why an access by an unknown device is reported.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Unfamiliar {
+    /// Through a network that hides places, which the user never used.
+    HiddenNetwork,
+    /// In a country the user was never seen in.
+    Country,
+}
+
+/// A finding about two stays that contradict each other.
+pub(crate) fn travel(kind: u32, subject: &Stay, conflict: &Conflict, now: u32) -> Finding {
+    let Conflict {
+        other,
+        distance_km,
+        beyond_km,
+        elapsed,
+        needed,
+    } = conflict;
+    let simultaneous = *elapsed == 0;
+    let elapsed_hours = f64::from(*elapsed) / 3600.0;
+    let title = if simultaneous {
+        format!("used at the same time in two places {beyond_km:.0} km apart")
+    } else {
+        format!(
+            "{beyond_km:.0} km in {}, which takes at least {}",
+            duration(f64::from(*elapsed)),
+            duration(*needed)
+        )
+    };
+    let finding = Finding::new(kind, title).score(score(subject, conflict));
+    let then = now.clamp(other.first, other.last);
+    let finding = side(
+        finding.with_time("previous_time", milliseconds(then)),
+        other,
+        "previous_",
+    );
+    let finding = side(finding.with_time("time", milliseconds(now)), subject, "")
+        .with("distance_km", rounded(*distance_km, 1))
+        .with("distance_beyond_radii_km", rounded(*beyond_km, 1))
+        .with("elapsed_s", *elapsed)
+        .with("needed_s", needed.round())
+        .with_some(
+            "speed_kmh",
+            (!simultaneous).then(|| rounded(beyond_km / elapsed_hours, 0)),
+        );
+    compared(finding, subject, other)
+        .with("previous_days_seen", u32::from(other.days))
+        .with("days_seen", u32::from(subject.days))
+        .with("not_suppressed", not_suppressed(subject, other))
+}
+
+/// A finding about an unknown device where the user was never seen.
+pub(crate) fn unfamiliar(
+    subject: &Stay,
+    reason: Unfamiliar,
+    known_days: u32,
+    countries: &str,
+) -> Finding {
+    let network = subject.kind().as_str();
+    let title = match reason {
+        Unfamiliar::HiddenNetwork => {
+            format!("an unknown device through a {network} network, never used before")
+        }
+        Unfamiliar::Country => format!(
+            "an unknown device in {}, never visited before",
+            letters(subject.country)
+        ),
+    };
+    let finding = Finding::new(kind::UNFAMILIAR_ACCESS, title).score(0.5);
+    side(
+        finding.with_time("time", milliseconds(subject.first)),
+        subject,
+        "",
+    )
+    .with("known_for_days", known_days)
+    .with("known_countries", countries)
+    .with("device", "never seen")
+    .with("user_agent", "never seen")
+    .with("session", "never seen elsewhere")
+}
+
+fn milliseconds(seconds: u32) -> i64 {
+    i64::from(seconds) * 1000
+}
+
+/// What one stay tells of itself.
+fn side(finding: Finding, stay: &Stay, prefix: &str) -> Finding {
+    let name = |name: &str| format!("{prefix}{name}");
+    let location = stay.place().map(|place| Location {
+        latitude: rounded(f64::from(place.point.latitude), 4),
+        longitude: rounded(f64::from(place.point.longitude), 4),
+        accuracy_km: f32::from(place.accuracy_km),
+    });
+    let address = (stay.address_high, stay.address_low);
+    let addressed = address != (0, 0);
+    let hex = |hash: u64| (hash != 0).then(|| format!("{hash:016x}"));
+    finding
+        .with_some(&name("address"), addressed.then_some(address))
+        .with_some(
+            &name("network"),
+            addressed.then(|| rule_sdk::detection::network_text(address)),
+        )
+        .with_some(&name("place"), location)
+        .with_some(
+            &name("accuracy_km"),
+            location.map(|place| place.accuracy_km),
+        )
+        .with_some(
+            &name("as_number"),
+            (stay.as_number != 0).then_some(stay.as_number),
+        )
+        .with_some(
+            &name("country"),
+            (stay.country != 0).then(|| letters(stay.country)),
+        )
+        .with(&name("network_kind"), stay.kind().as_str())
+        .with_some(&name("session_hash"), hex(stay.session))
+        .with_some(&name("device_hash"), hex(stay.device))
+        .with_some(&name("user_agent_hash"), hex(stay.agent))
+}
+
+/// Whether the sides share session, device and user agent.
+fn compared(finding: Finding, subject: &Stay, other: &Stay) -> Finding {
+    let session = if subject.shares_session(other) {
+        "same"
+    } else {
+        comparison(subject.session, other.session)
+    };
+    finding
+        .with("session", session)
+        .with("device", comparison(subject.device, other.device))
+        .with("user_agent", comparison(subject.agent, other.agent))
+}
+
+fn comparison(a: u64, b: u64) -> &'static str {
+    match (a, b) {
+        (0, _) | (_, 0) => "unknown",
+        _ if a == b => "same",
+        _ => "different",
+    }
+}
+
+/// Which explanations were looked for, and why none holds.
+fn not_suppressed(subject: &Stay, other: &Stay) -> String {
+    let provider = match (subject.as_number, other.as_number) {
+        (0, _) | (_, 0) => "provider unknown",
+        (a, b) if a == b => "one provider, but another user agent or country",
+        _ => "different providers",
+    };
+    let networks = match (subject.kind(), other.kind()) {
+        (NetworkKind::Site, NetworkKind::Site) => "both are fixed sites",
+        _ => "neither network hides or moves its users",
+    };
+    format!(
+        "{networks}; {provider}; not the same device or session; neither client was seen at the other's place; \
+         no network in common"
+    )
+}
+
+/// How sure: the less time there was, and the less both sides share.
+fn score(subject: &Stay, conflict: &Conflict) -> f32 {
+    #[expect(clippy::cast_possible_truncation, reason = "a ratio between 0 and 1")]
+    let shortage = (1.0 - f64::from(conflict.elapsed) / conflict.needed) as f32;
+    let same_agent = subject.agent != 0 && subject.agent == conflict.other.agent;
+    let same_session = subject.shares_session(&conflict.other);
+    let doubt = if same_agent { 0.15 } else { 0.0 } + if same_session { 0.15 } else { 0.0 };
+    0.6 + 0.4 * shortage - doubt
+}
+
+fn duration(seconds: f64) -> String {
+    let minutes = (seconds / 60.0).round();
+    if minutes < 100.0 {
+        format!("{minutes:.0} min")
+    } else {
+        format!("{:.1} h", minutes / 60.0)
+    }
+}
+
+/// Two ISO letters as text.
+pub(crate) fn letters(country: u16) -> String {
+    country
+        .to_be_bytes()
+        .iter()
+        .map(|byte| char::from(*byte))
+        .collect()
+}

@@ -1,0 +1,157 @@
+//! Whether two stays contradict each other, and what would explain it.
+
+use rule_sdk::detection::NetworkKind;
+
+use crate::parameters::Parameters;
+use crate::sight::Place;
+use crate::state::{Stay, TIED, TOOL};
+
+/// Two stays nobody can have made one after the other.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Conflict {
+    /// The other stay.
+    pub(crate) other: Stay,
+    /// Between the centres.
+    pub(crate) distance_km: f64,
+    /// Between the circles of uncertainty.
+    pub(crate) beyond_km: f64,
+    /// Between the event and the other stay; 0 when it went on meanwhile.
+    pub(crate) elapsed: u32,
+    /// Seconds the fastest way takes.
+    pub(crate) needed: f64,
+}
+
+/// Why a contradiction is no finding.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Excuse {
+    /// One device or one session of one user agent on both sides: a VPN the
+    /// databases do not know, a proxy, a wrong record.
+    SameClient,
+    /// One side's client was seen at the other side's place, or both devices
+    /// shared a network: the user's own things, one of them routed elsewhere.
+    OwnClients,
+    /// One provider's IPv4 and IPv6 records differ.
+    DualStack,
+    /// One provider handed the same kind of browser another address.
+    Readdressed,
+    /// Tools and bots run in several places at once.
+    ServiceAccount,
+}
+
+/// How far `a` is from `b`: between centres and between circles. Without
+/// trigonometry, as `None`, when that is nearer than `nearness_km`.
+fn apart(a: Place, b: Place, nearness_km: f64) -> Option<(f64, f64)> {
+    let radii = f64::from(a.accuracy_km) + f64::from(b.accuracy_km);
+    if a.point.at_most_km(b.point) <= radii + nearness_km {
+        return None;
+    }
+    let distance = a.point.distance_km(b.point);
+    let beyond = distance - radii;
+    (beyond > nearness_km).then_some((distance, beyond))
+}
+
+fn both_sites(a: &Stay, b: &Stay) -> bool {
+    a.kind() == NetworkKind::Site && b.kind() == NetworkKind::Site
+}
+
+/// The trusted stay `subject` contradicts most, at `now`.
+pub(crate) fn worst(
+    parameters: &Parameters,
+    stays: &[Stay],
+    subject: &Stay,
+    now: u32,
+) -> Option<Conflict> {
+    let place = subject.place()?;
+    let tolerance = parameters.tolerance_minutes * 60.0;
+    let mut worst: Option<Conflict> = None;
+    for other in stays
+        .iter()
+        .filter(|other| other.is_trusted() && other.door != subject.door)
+    {
+        let between_sites = both_sites(subject, other);
+        let Some(there) = other.place() else { continue };
+        let Some((distance_km, beyond_km)) =
+            apart(place, there, parameters.nearness_km(between_sites))
+        else {
+            continue;
+        };
+        let needed = parameters.needed_seconds(beyond_km, between_sites);
+        let elapsed = other.seconds_from(now);
+        let missing = |conflict: &Conflict| conflict.needed - f64::from(conflict.elapsed);
+        let conflict = Conflict {
+            other: *other,
+            distance_km,
+            beyond_km,
+            elapsed,
+            needed,
+        };
+        if missing(&conflict) > tolerance
+            && worst.is_none_or(|worst| missing(&conflict) > missing(&worst))
+        {
+            worst = Some(conflict);
+        }
+    }
+    worst
+}
+
+/// What explains that `subject` contradicts `other`, if anything.
+pub(crate) fn excuse(
+    parameters: &Parameters,
+    stays: &[Stay],
+    subject: &Stay,
+    other: &Stay,
+) -> Option<Excuse> {
+    if subject.same_client(other) {
+        return Some(Excuse::SameClient);
+    }
+    if own_clients(parameters, stays, subject, other) {
+        return Some(Excuse::OwnClients);
+    }
+    if subject.has(TOOL) && other.has(TOOL) {
+        return Some(Excuse::ServiceAccount);
+    }
+    let one_provider = subject.as_number != 0
+        && subject.as_number == other.as_number
+        && !both_sites(subject, other);
+    if one_provider && (subject.address_high == 0) != (other.address_high == 0) {
+        return Some(Excuse::DualStack);
+    }
+    let one_country = subject.country != 0 && subject.country == other.country;
+    if one_provider && one_country && subject.agent != 0 && subject.agent == other.agent {
+        return Some(Excuse::Readdressed);
+    }
+    None
+}
+
+fn own_clients(parameters: &Parameters, stays: &[Stay], subject: &Stay, other: &Stay) -> bool {
+    if subject.has(TIED) && other.has(TIED) {
+        return true;
+    }
+    // Was the client of one side ever where the other side is? A vague place
+    // is no evidence that it was, so only the centres count here.
+    let visited = |client: &Stay, at: &Stay| {
+        stays
+            .iter()
+            .filter(|stay| !stay.has(crate::state::SUSPECT) && stay.same_client(client))
+            .any(|stay| {
+                stay.door == at.door || stay.is_trusted() && centres_are_near(parameters, stay, at)
+            })
+    };
+    visited(subject, other) || visited(other, subject)
+}
+
+fn centres_are_near(parameters: &Parameters, a: &Stay, b: &Stay) -> bool {
+    let sharp = |stay: &Stay| Stay {
+        accuracy_km: 0,
+        ..*stay
+    };
+    may_be_near(parameters, &sharp(a), &sharp(b))
+}
+
+/// Whether two stays may be at one place, as far as anybody can tell.
+pub(crate) fn may_be_near(parameters: &Parameters, a: &Stay, b: &Stay) -> bool {
+    let nearness = parameters.nearness_km(both_sites(a, b));
+    a.place()
+        .zip(b.place())
+        .is_some_and(|(a, b)| apart(a, b, nearness).is_none())
+}
