@@ -3,6 +3,8 @@
 //! A mapping hands over its catalogue of constant annotations once and answers
 //! per event with the number of an entry, plus the few texts it computes.
 
+pub mod harness;
+
 pub use rule_sdk_mapping_bindings as bindings;
 
 use serde::de::DeserializeOwned;
@@ -98,19 +100,39 @@ pub struct Answer<'a> {
 impl Answer<'_> {
     /// Describes the event by entry `annotation` of the catalogue.
     pub fn annotate(&mut self, annotation: u32) {
-        self.outcome.mapped.push(wire::Mapped { event: self.event, annotation });
+        self.outcome.mapped.push(wire::Mapped {
+            event: self.event,
+            annotation,
+        });
     }
 
     /// Sets field number `field` of [`Description::writes`]; `write` appends
     /// the text.
     pub fn compute(&mut self, field: u32, write: impl FnOnce(&mut Vec<u8>)) {
+        self.try_compute(field, |out| {
+            write(out);
+            true
+        });
+    }
+
+    /// The same, unless `write` returns false: what it appended is then
+    /// dropped and the field stays unset. Returns what `write` returned.
+    pub fn try_compute(&mut self, field: u32, write: impl FnOnce(&mut Vec<u8>) -> bool) -> bool {
         let start = self.outcome.block.len();
-        write(&mut self.outcome.block);
+        if !write(&mut self.outcome.block) {
+            self.outcome.block.truncate(start);
+            return false;
+        }
         let length = self.outcome.block.len().saturating_sub(start);
         if let (Ok(start), Ok(length)) = (u32::try_from(start), u32::try_from(length)) {
             let text = wire::Span { start, length };
-            self.outcome.computed.push(wire::Computed { event: self.event, field, text });
+            self.outcome.computed.push(wire::Computed {
+                event: self.event,
+                field,
+                text,
+            });
         }
+        true
     }
 }
 
@@ -118,23 +140,60 @@ impl Answer<'_> {
 ///
 /// # Errors
 /// Names the parameter the mapping cannot accept.
-pub fn describe<M: Mapping>(parameters: &str) -> Result<(M, wire::Descriptor), wire::ParameterError> {
+pub fn describe<M: Mapping>(
+    parameters: &str,
+) -> Result<(M, wire::Descriptor), wire::ParameterError> {
     let mapping = parameters::decode(parameters)
         .and_then(M::new)
-        .map_err(|error| wire::ParameterError { parameter: error.parameter, message: error.message })?;
-    let Description { id, version, reads, writes, annotations } = mapping.description();
-    Ok((mapping, wire::Descriptor { id, version, reads, writes, annotations }))
+        .map_err(|error| wire::ParameterError {
+            parameter: error.parameter,
+            message: error.message,
+        })?;
+    let Description {
+        id,
+        version,
+        reads,
+        writes,
+        annotations,
+    } = mapping.description();
+    Ok((
+        mapping,
+        wire::Descriptor {
+            id,
+            version,
+            reads,
+            writes,
+            annotations,
+        },
+    ))
 }
 
 /// Maps a frame.
 #[must_use]
 pub fn map<M: Mapping>(mapping: &M, columns: usize, frame: &wire::Frame) -> wire::Outcome {
-    let mut outcome = wire::Outcome { block: Vec::new(), mapped: Vec::with_capacity(frame.events.len()), computed: Vec::new() };
+    let mut outcome = wire::Outcome {
+        block: Vec::new(),
+        mapped: Vec::with_capacity(frame.events.len()),
+        computed: Vec::new(),
+    };
     for (index, numbers) in (0_u32..).zip(&frame.events) {
         let at = index as usize;
-        let texts = frame.texts.get(at * columns..(at + 1) * columns).unwrap_or_default();
-        let event = Event { numbers, block: &frame.block, texts };
-        mapping.evaluate(&event, &mut Answer { outcome: &mut outcome, event: index });
+        let texts = frame
+            .texts
+            .get(at * columns..(at + 1) * columns)
+            .unwrap_or_default();
+        let event = Event {
+            numbers,
+            block: &frame.block,
+            texts,
+        };
+        mapping.evaluate(
+            &event,
+            &mut Answer {
+                outcome: &mut outcome,
+                event: index,
+            },
+        );
     }
     outcome
 }
