@@ -42,8 +42,8 @@ pub(super) fn fingerprint(file: &File, final_: bool) -> io::Result<Option<u128>>
         .and_then(|time| time.duration_since(UNIX_EPOCH).ok())
         .map_or(0, |since| since.as_nanos());
     let mut hasher = SipHasher13::new();
-    hasher.write_u64(metadata.dev());
-    hasher.write_u64(metadata.ino());
+    hasher.write(&metadata.dev().to_le_bytes());
+    hasher.write(&metadata.ino().to_le_bytes());
     hasher.write(&born.to_le_bytes());
     hasher.write(beginning);
     Ok(Some(hasher.finish128().as_u128()))

@@ -1,7 +1,8 @@
 //! Follows one path across rotation.
 //!
 //! Rename and create: the old file is read to its end (and a while longer,
-//! because its writer may hold it), then the new one from its beginning.
+//! because its writer may hold it), then the new one from its beginning; files
+//! that were rotated while nobody looked are found beside it.
 //! Copy and truncate: when the copy (`.1`) is there, reading goes on in it, so
 //! nothing is lost; without it, what came since the last look may be lost.
 
@@ -9,17 +10,18 @@ use std::collections::VecDeque;
 use std::fs::Metadata;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
-use super::fingerprint;
+use super::fingerprint::{self, Inode};
 use super::opened::{Opened, Stop};
 use super::packed;
+use super::siblings;
 use super::{FileSettings, LineSink, Start};
 use crate::counters::add;
 use crate::intake::Closed;
 
 /// Rotated files still read; with more, the oldest is finished early.
-const DRAINING: usize = 8;
+const DRAINING: usize = 32;
 
 /// What a look at a path gave.
 pub(super) enum Progress {
@@ -39,6 +41,10 @@ pub(super) struct Follower {
     start: Start,
     current: Option<Opened>,
     draining: VecDeque<Opened>,
+    /// When the name was last seen to mean the file we hold.
+    seen: SystemTime,
+    /// Rotated files were looked for since the start.
+    searched: bool,
     complained: bool,
 }
 
@@ -51,6 +57,8 @@ impl Follower {
             start: settings.start,
             current: None,
             draining: VecDeque::new(),
+            seen: SystemTime::now(),
+            searched: false,
             complained: false,
         }
     }
@@ -92,6 +100,7 @@ impl Follower {
                 // A file that comes later is new: all of it is to be read.
                 self.start = Start::Beginning;
                 self.rotate_away();
+                self.adopt_siblings(None, sink);
                 if self.draining.is_empty() {
                     return Err(error.into());
                 }
@@ -112,10 +121,12 @@ impl Follower {
 
     /// Makes `current` the file the name means now.
     fn follow_name(&mut self, metadata: &Metadata, sink: &LineSink) -> Result<(), Stop> {
+        let looked = SystemTime::now();
+        let named = fingerprint::inode(metadata);
         if self
             .current
             .as_ref()
-            .is_some_and(|held| held.inode != fingerprint::inode(metadata))
+            .is_some_and(|held| held.inode != named)
         {
             self.rotate_away();
         }
@@ -126,11 +137,29 @@ impl Follower {
                 }
             }
             None => {
+                self.adopt_siblings(Some(named), sink);
                 self.current = Some(Opened::open(&self.path, self.limit, self.start, sink)?);
                 self.start = Start::Beginning;
             }
         }
+        self.seen = looked;
         Ok(())
+    }
+
+    /// Takes up rotated files that were missed. A file that cannot be read
+    /// is passed over: it is not the one we were told to follow.
+    fn adopt_siblings(&mut self, named: Option<Inode>, sink: &LineSink) {
+        let mut held: Vec<_> = self.draining.iter().map(|opened| opened.inode).collect();
+        held.extend(named);
+        let thorough = !std::mem::replace(&mut self.searched, true);
+        for path in siblings::unread(&self.path, &held, self.seen, thorough, &*sink.positions) {
+            match Opened::open(&path, self.limit, Start::Beginning, sink) {
+                Ok(opened) => self.draining.push_back(opened),
+                Err(error) => {
+                    tracing::warn!(path = %path.display(), %error, "rotated file skipped")
+                }
+            }
+        }
     }
 
     fn rotate_away(&mut self) {

@@ -14,6 +14,7 @@ mod follow;
 mod opened;
 mod packed;
 mod position;
+mod siblings;
 
 use std::path::PathBuf;
 use std::sync::Arc;

@@ -95,20 +95,27 @@ impl Opened {
     pub(super) fn read(&mut self, path: &Path, sink: &LineSink) -> Result<bool, Stop> {
         let mut moved = false;
         for _ in 0..READS_PER_TURN {
-            let count = match self.file.read_at(self.lines.spare(), self.read_to) {
+            let spare = self.lines.spare();
+            let count = match self.file.read_at(spare, self.read_to) {
                 Ok(0) => break,
                 Ok(count) => count,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
                 Err(error) => return Err(error.into()),
             };
+            let tail = tail_after(&self.tail, spare.get(..count).unwrap_or_default());
+            // Cut and written anew since it was checked: what was just read
+            // belongs to the new content. The next look finds out.
+            if self.differs_from(&self.file)? {
+                break;
+            }
             moved = true;
             self.lines.filled(count);
             self.read_to += count as u64;
+            self.tail = tail;
             self.hand_over(path, sink)?;
         }
         if moved {
             self.last_read = Instant::now();
-            self.remember_tail()?;
         }
         Ok(moved)
     }
@@ -207,6 +214,16 @@ impl Opened {
         self.tail.truncate(read);
         Ok(())
     }
+}
+
+/// The last bytes of `tail` and `chunk` together.
+fn tail_after(tail: &[u8], chunk: &[u8]) -> Vec<u8> {
+    let from_tail = TAIL.saturating_sub(chunk.len()).min(tail.len());
+    let kept = tail.get(tail.len() - from_tail..).unwrap_or_default();
+    let new = chunk
+        .get(chunk.len().saturating_sub(TAIL)..)
+        .unwrap_or_default();
+    [kept, new].concat()
 }
 
 /// Decodes one line and hands its event over.

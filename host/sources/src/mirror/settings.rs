@@ -40,7 +40,9 @@ pub struct MirrorSettings {
     pub sensor_keys: Vec<Secret>,
     /// Bytes kept of a body.
     pub max_body_bytes: usize,
-    /// Bytes read of a body before the connection is closed instead.
+    /// Bytes read of a body before the connection is closed instead. Keep it
+    /// above nginx' `client_max_body_size`: nginx takes a closed connection
+    /// for a failure and pauses the mirror, which no client should bring about.
     pub max_drain_bytes: usize,
     /// Bytes of request line and headers.
     pub max_header_bytes: usize,
@@ -70,7 +72,7 @@ impl Default for MirrorSettings {
             allowed_uids: Vec::new(),
             sensor_keys: Vec::new(),
             max_body_bytes: 64 * 1024,
-            max_drain_bytes: 1024 * 1024,
+            max_drain_bytes: 128 << 20,
             max_header_bytes: 128 * 1024,
             max_headers: 512,
             max_connections: 512,

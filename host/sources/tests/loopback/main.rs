@@ -1,0 +1,12 @@
+//! Sources as a user meets them: real sockets on loopback, real files.
+
+mod file;
+mod file_rotation;
+mod lines;
+mod mirror;
+mod mirror_abuse;
+mod sensor;
+mod settings;
+mod support;
+mod syslog;
+mod tcp;
