@@ -1,6 +1,7 @@
 //! Findings with the whole evidence, so that nobody has to take our word.
 
-use rule_sdk::detection::{Finding, Location, NetworkKind};
+use rule_sdk::detection::presence::Gap;
+use rule_sdk::detection::{Finding, NetworkKind, Side, comparison, country_text};
 use rule_sdk::geo::rounded;
 
 use crate::judge::Conflict;
@@ -27,8 +28,10 @@ pub(crate) enum Unfamiliar {
 pub(crate) fn travel(kind: u32, subject: &Stay, conflict: &Conflict, now: u32) -> Finding {
     let Conflict {
         other,
-        distance_km,
-        beyond_km,
+        gap: Gap {
+            distance_km,
+            beyond_km,
+        },
         elapsed,
         needed,
     } = conflict;
@@ -43,14 +46,12 @@ pub(crate) fn travel(kind: u32, subject: &Stay, conflict: &Conflict, now: u32) -
             duration(*needed)
         )
     };
-    let finding = Finding::new(kind, title).score(score(subject, conflict));
-    let then = now.clamp(other.first, other.last);
-    let finding = side(
-        finding.with_time("previous_time", milliseconds(then)),
-        other,
-        "previous_",
-    );
-    let finding = side(finding.with_time("time", milliseconds(now)), subject, "")
+    let finding = Finding::new(kind, title)
+        .score(score(subject, conflict))
+        .with_seconds("previous_time", now.clamp(other.first, other.last))
+        .with_side("previous_", &side(other))
+        .with_seconds("time", now)
+        .with_side("", &side(subject))
         .with("distance_km", rounded(*distance_km, 1))
         .with("distance_beyond_radii_km", rounded(*beyond_km, 1))
         .with("elapsed_s", *elapsed)
@@ -79,60 +80,31 @@ pub(crate) fn unfamiliar(
         }
         Unfamiliar::Country => format!(
             "an unknown device in {}, never visited before",
-            letters(subject.country)
+            country_text(subject.country)
         ),
     };
-    let finding = Finding::new(kind::UNFAMILIAR_ACCESS, title).score(0.5);
-    side(
-        finding.with_time("time", milliseconds(subject.first)),
-        subject,
-        "",
-    )
-    .with("known_for_days", known_days)
-    .with("known_countries", countries)
-    .with("device", "never seen")
-    .with("user_agent", "never seen")
-    .with("session", "never seen elsewhere")
+    Finding::new(kind::UNFAMILIAR_ACCESS, title)
+        .score(0.5)
+        .with_seconds("time", subject.first)
+        .with_side("", &side(subject))
+        .with("known_for_days", known_days)
+        .with("known_countries", countries)
+        .with("device", "never seen")
+        .with("user_agent", "never seen")
+        .with("session", "never seen elsewhere")
 }
 
-fn milliseconds(seconds: u32) -> i64 {
-    i64::from(seconds) * 1000
-}
-
-/// What one stay tells of itself.
-fn side(finding: Finding, stay: &Stay, prefix: &str) -> Finding {
-    let name = |name: &str| format!("{prefix}{name}");
-    let location = stay.place().map(|place| Location {
-        latitude: rounded(f64::from(place.point.latitude), 4),
-        longitude: rounded(f64::from(place.point.longitude), 4),
-        accuracy_km: f32::from(place.accuracy_km),
-    });
-    let address = (stay.address_high, stay.address_low);
-    let addressed = address != (0, 0);
-    let hex = |hash: u64| (hash != 0).then(|| format!("{hash:016x}"));
-    finding
-        .with_some(&name("address"), addressed.then_some(address))
-        .with_some(
-            &name("network"),
-            addressed.then(|| rule_sdk::detection::network_text(address)),
-        )
-        .with_some(&name("place"), location)
-        .with_some(
-            &name("accuracy_km"),
-            location.map(|place| place.accuracy_km),
-        )
-        .with_some(
-            &name("as_number"),
-            (stay.as_number != 0).then_some(stay.as_number),
-        )
-        .with_some(
-            &name("country"),
-            (stay.country != 0).then(|| letters(stay.country)),
-        )
-        .with(&name("network_kind"), stay.kind().as_str())
-        .with_some(&name("session_hash"), hex(stay.session))
-        .with_some(&name("device_hash"), hex(stay.device))
-        .with_some(&name("user_agent_hash"), hex(stay.agent))
+fn side(stay: &Stay) -> Side {
+    Side {
+        address: (stay.address_high, stay.address_low),
+        place: stay.place(),
+        as_number: stay.as_number,
+        country: stay.country,
+        kind: stay.kind(),
+        session: stay.session,
+        device: stay.device,
+        agent: stay.agent,
+    }
 }
 
 /// Whether the sides share session, device and user agent.
@@ -146,14 +118,6 @@ fn compared(finding: Finding, subject: &Stay, other: &Stay) -> Finding {
         .with("session", session)
         .with("device", comparison(subject.device, other.device))
         .with("user_agent", comparison(subject.agent, other.agent))
-}
-
-fn comparison(a: u64, b: u64) -> &'static str {
-    match (a, b) {
-        (0, _) | (_, 0) => "unknown",
-        _ if a == b => "same",
-        _ => "different",
-    }
 }
 
 /// Which explanations were looked for, and why none holds.
@@ -190,13 +154,4 @@ fn duration(seconds: f64) -> String {
     } else {
         format!("{:.1} h", minutes / 60.0)
     }
-}
-
-/// Two ISO letters as text.
-pub(crate) fn letters(country: u16) -> String {
-    country
-        .to_be_bytes()
-        .iter()
-        .map(|byte| char::from(*byte))
-        .collect()
 }

@@ -1,13 +1,13 @@
 //! What is familiar of a user, and what an unfamiliar arrival means.
 
-use rule_sdk::detection::{Findings, NetworkKind};
+use rule_sdk::detection::{Findings, NetworkKind, country_text};
 use rule_sdk::incident::Continuation;
 
 use crate::evidence::{self, Unfamiliar};
 use crate::parameters::hours;
-use crate::sight::{self, Sight};
 use crate::state::{PLACED, SUSPECT, Stay, TIED};
 use crate::{ImpossibleTravel, Travels, judge};
+use rule_sdk::detection::presence::{self, Sight};
 
 const DAY: u32 = 24 * 60 * 60;
 
@@ -45,7 +45,7 @@ impl ImpossibleTravel {
         {
             return None;
         }
-        if sight::hides(sight.kind) {
+        if presence::hides(sight.kind) {
             return (state.familiar.hidden == 0).then_some(Unfamiliar::HiddenNetwork);
         }
         let located = stay.has(PLACED) || sight.kind == NetworkKind::Mobile;
@@ -70,7 +70,7 @@ impl ImpossibleTravel {
         user: u64,
         out: &mut Findings<'_>,
     ) {
-        let countries: Vec<String> = state.familiar.countries().map(evidence::letters).collect();
+        let countries: Vec<String> = state.familiar.countries().map(country_text).collect();
         let days = stay.first.saturating_sub(state.familiar.since) / DAY;
         let incident = &mut state.familiar.incident;
         if incident.occurred(&[user], stay.first, stay.as_number, self.continuation()) {
@@ -142,7 +142,7 @@ pub(crate) fn learn(state: &mut Travels, stay: &Stay, sight: &Sight) {
     if stay.agent != 0 {
         familiar.learn_agent(stay.agent, sight.now);
     }
-    if sight::hides(sight.kind) {
+    if presence::hides(sight.kind) {
         familiar.hidden = familiar.hidden.max(sight.now);
     }
     if stay.is_trusted() || sight.kind == NetworkKind::Mobile {

@@ -8,9 +8,9 @@ use crate::evidence::{self, kind};
 use crate::familiarity::{learn, tie};
 use crate::judge::{self, Conflict, Excuse};
 use crate::parameters::hours;
-use crate::sight::Sight;
 use crate::state::{DISPUTED, PLACED, SUSPECT, Stay};
 use crate::{ImpossibleTravel, Travels};
+use rule_sdk::detection::presence::Sight;
 
 /// The event being folded.
 #[derive(Debug, Clone, Copy)]

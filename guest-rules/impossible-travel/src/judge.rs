@@ -1,9 +1,9 @@
 //! Whether two stays contradict each other, and what would explain it.
 
 use rule_sdk::detection::NetworkKind;
+use rule_sdk::detection::presence::Gap;
 
 use crate::parameters::Parameters;
-use crate::sight::Place;
 use crate::state::{Stay, TIED, TOOL};
 
 /// Two stays nobody can have made one after the other.
@@ -11,10 +11,8 @@ use crate::state::{Stay, TIED, TOOL};
 pub(crate) struct Conflict {
     /// The other stay.
     pub(crate) other: Stay,
-    /// Between the centres.
-    pub(crate) distance_km: f64,
-    /// Between the circles of uncertainty.
-    pub(crate) beyond_km: f64,
+    /// Between their places.
+    pub(crate) gap: Gap,
     /// Between the event and the other stay; 0 when it went on meanwhile.
     pub(crate) elapsed: u32,
     /// Seconds the fastest way takes.
@@ -38,18 +36,6 @@ pub(crate) enum Excuse {
     ServiceAccount,
 }
 
-/// How far `a` is from `b`: between centres and between circles. Without
-/// trigonometry, as `None`, when that is nearer than `nearness_km`.
-fn apart(a: Place, b: Place, nearness_km: f64) -> Option<(f64, f64)> {
-    let radii = f64::from(a.accuracy_km) + f64::from(b.accuracy_km);
-    if a.point.at_most_km(b.point) <= radii + nearness_km {
-        return None;
-    }
-    let distance = a.point.distance_km(b.point);
-    let beyond = distance - radii;
-    (beyond > nearness_km).then_some((distance, beyond))
-}
-
 fn both_sites(a: &Stay, b: &Stay) -> bool {
     a.kind() == NetworkKind::Site && b.kind() == NetworkKind::Site
 }
@@ -70,18 +56,15 @@ pub(crate) fn worst(
     {
         let between_sites = both_sites(subject, other);
         let Some(there) = other.place() else { continue };
-        let Some((distance_km, beyond_km)) =
-            apart(place, there, parameters.nearness_km(between_sites))
-        else {
+        let Some(gap) = place.gap(there, parameters.nearness_km(between_sites)) else {
             continue;
         };
-        let needed = parameters.needed_seconds(beyond_km, between_sites);
+        let needed = parameters.needed_seconds(gap.beyond_km, between_sites);
         let elapsed = other.seconds_from(now);
         let missing = |conflict: &Conflict| conflict.needed - f64::from(conflict.elapsed);
         let conflict = Conflict {
             other: *other,
-            distance_km,
-            beyond_km,
+            gap,
             elapsed,
             needed,
         };
@@ -153,5 +136,5 @@ pub(crate) fn may_be_near(parameters: &Parameters, a: &Stay, b: &Stay) -> bool {
     let nearness = parameters.nearness_km(both_sites(a, b));
     a.place()
         .zip(b.place())
-        .is_some_and(|(a, b)| apart(a, b, nearness).is_none())
+        .is_some_and(|(a, b)| a.gap(b, nearness).is_none())
 }

@@ -15,14 +15,13 @@ mod familiarity;
 mod fold;
 mod judge;
 mod parameters;
-mod sight;
 mod state;
 
 use rule_sdk::ParameterError;
 use rule_sdk::detection::{Description, Event, Findings, Kind, Rule, Stored};
 
 use fold::Occasion;
-use sight::Sight;
+use rule_sdk::detection::presence::Sight;
 use state::STATE_LIMIT;
 
 pub use parameters::Parameters;
@@ -82,7 +81,8 @@ impl Rule for ImpossibleTravel {
     }
 
     fn evaluate(&self, state: &mut Stored<Travels>, event: &Event<'_>, out: &mut Findings<'_>) {
-        let Some(sight) = Sight::of(event, self.parameters.default_accuracy_km) else {
+        let Some(sight) = Sight::of(event, self.parameters.default_accuracy_km, event.text(0))
+        else {
             return;
         };
         let known = state

@@ -10,7 +10,7 @@ use rule_sdk::geo::Point;
 use rule_sdk::incident::Incident;
 use rule_sdk::{Bounded, State};
 
-use crate::sight::{Place, Sight};
+use rule_sdk::detection::presence::{Place, Sight};
 
 /// Most stays remembered.
 pub(crate) const STAYS: usize = 8;

@@ -5,6 +5,8 @@ mod event;
 mod findings;
 mod fold;
 pub mod harness;
+pub mod presence;
+mod side;
 mod test_event;
 pub mod vectors;
 
@@ -15,6 +17,7 @@ use serde::de::DeserializeOwned;
 pub use event::{Activity, Event, Location, NetworkKind, network_text};
 pub use findings::{EvidenceValue, Finding, Findings, incident};
 pub use fold::{describe, fold};
+pub use side::{Side, comparison, country_text};
 
 use crate::{ParameterError, State};
 

@@ -225,11 +225,19 @@ pub fn run<R: Rule + 'static>(path: &Path) -> Result<usize, VectorError> {
         for case in load(&file)? {
             match run_case::<R>(&case) {
                 Ok(()) => held += 1,
-                Err(message) => failures.push(format!("{}: case `{}`: {message}", file.display(), case.name)),
+                Err(message) => failures.push(format!(
+                    "{}: case `{}`: {message}",
+                    file.display(),
+                    case.name
+                )),
             }
         }
     }
-    if failures.is_empty() { Ok(held) } else { Err(VectorError::Failed { failures }) }
+    if failures.is_empty() {
+        Ok(held)
+    } else {
+        Err(VectorError::Failed { failures })
+    }
 }
 
 fn files(path: &Path) -> Result<Vec<PathBuf>, VectorError> {
