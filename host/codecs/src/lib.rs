@@ -13,6 +13,7 @@
 //!   bytes the event holds.
 
 pub mod cef;
+mod evidence;
 pub mod json;
 pub mod nginx;
 pub mod pseudonym;
@@ -21,6 +22,8 @@ pub mod request;
 mod scan;
 pub mod syslog;
 mod target;
+#[cfg(test)]
+mod testing;
 mod text;
 mod time;
 pub mod tirreno;

@@ -148,6 +148,39 @@ fn four_digits(rest: &[u8]) -> Option<(u32, &[u8])> {
     Some((value, tail))
 }
 
+/// Whether a character ends lines, drives terminals or reorders text where
+/// people read it: control characters, line and paragraph separators, and
+/// bidirectional controls.
+pub(crate) fn is_unsafe(character: char) -> bool {
+    character.is_control()
+        || matches!(character, '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+}
+
+/// Appends what stands for an unsafe character: `#012`, `<U+2028>`.
+pub(crate) fn push_visible(character: char, out: &mut String) {
+    let code = u32::from(character);
+    if code < 0x80 {
+        out.push('#');
+        out.extend(
+            [code >> 6, code >> 3 & 7, code & 7]
+                .map(|digit| char::from_digit(digit, 8).unwrap_or('0')),
+        );
+    } else {
+        out.push_str("<U+");
+        for shift in [12, 8, 4, 0] {
+            out.extend(
+                char::from_digit(code >> shift & 15, 16).map(|digit| digit.to_ascii_uppercase()),
+            );
+        }
+        out.push('>');
+    }
+}
+
+/// The longest beginning of `text` of at most `limit` bytes.
+pub(crate) fn cut(text: &str, limit: usize) -> &str {
+    text.get(..text.floor_char_boundary(limit)).unwrap_or(text)
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
