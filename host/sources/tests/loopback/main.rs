@@ -5,6 +5,7 @@ mod file_rotation;
 mod lines;
 mod mirror;
 mod mirror_abuse;
+mod nginx;
 mod sensor;
 mod settings;
 mod support;
