@@ -35,7 +35,8 @@ pub(super) fn run(arguments: &ExplainArguments) -> Result<u8> {
         bail!("there is no line to explain");
     }
     for line in &lines {
-        let mut event = Box::new(Event { received: identity::now(), ..Event::new() });
+        let mut event = Box::new(Event::new());
+        event.received = identity::now();
         let mut text = format!("line       {}\n", visible(line));
         if let Err(error) = prepared.format.decode(line.as_bytes(), &mut event) {
             code = INCOMPLETE;

@@ -172,12 +172,14 @@ impl Pipeline {
         let (sinks, outlets) = build_sinks(config)?;
         let (sources, receiver) = bind_sources(config, &packs, &keys)?;
 
-        let status = Status {
-            sources: sources.iter().map(|(source, intake)| (source.name().to_owned(), Arc::clone(intake.counters()))).collect(),
-            sinks: sinks.iter().map(|(_, queue)| (queue.name().to_owned(), Arc::clone(queue.counters()))).collect(),
-            rules: rule_status(&rule_set, &packs),
-            ..Status::default()
-        };
+        let status = Status::new(
+            sources
+                .iter()
+                .map(|(source, intake)| (source.name().to_owned(), Arc::clone(intake.counters())))
+                .collect(),
+            sinks.iter().map(|(_, queue)| (queue.name().to_owned(), Arc::clone(queue.counters()))).collect(),
+            rule_status(&rule_set, &packs),
+        );
         status.set_databases(enricher.databases());
         let status = Arc::new(status);
         let mirrors: Vec<Arc<str>> = config
@@ -262,7 +264,11 @@ async fn reload_databases(enricher: Enricher, status: Arc<Status>) {
         let for_look = Arc::clone(&enricher);
         let Ok(outcomes) = tokio::task::spawn_blocking(move || for_look.check_reload()).await else { return };
         for outcome in outcomes {
-            tracing::info!(%outcome, "database file changed");
+            let path = outcome.path.display();
+            match &outcome.result {
+                Ok(built) => tracing::info!(%path, built, "database replaced"),
+                Err(error) => tracing::error!(%path, error, "replaced database is unusable; the old one stays in use"),
+            }
         }
         status.set_databases(enricher.databases());
     }

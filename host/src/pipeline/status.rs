@@ -73,6 +73,16 @@ pub struct Status {
 }
 
 impl Status {
+    /// The status of a pipeline that does not run yet.
+    #[must_use]
+    pub fn new(
+        sources: Vec<(String, Arc<SourceCounters>)>,
+        sinks: Vec<(String, Arc<SinkCounters>)>,
+        rules: Vec<RuleStatus>,
+    ) -> Self {
+        Self { sources, sinks, rules, ..Self::default() }
+    }
+
     /// The databases as of the last look.
     #[must_use]
     pub fn databases(&self) -> Vec<DatabaseStatus> {

@@ -1,0 +1,64 @@
+# Sidewatch. `make run` and `make test` are all most people need.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+
+# Every rule crate; crate name = rule id = file name.
+RULES := $(sort $(foreach manifest,$(wildcard guest-rules/*/Cargo.toml),$(if $(shell grep -l '^component = ' $(manifest)),$(notdir $(patsubst %/,%,$(dir $(manifest)))))))
+CARGO ?= cargo
+TARGET := $(or $(CARGO_TARGET_DIR),target)
+GUEST := wasm32-unknown-unknown
+
+.PHONY: help run test build rules lint bench tools test-tools wasm-target fuzz clean
+
+help: ## Show this
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+run: build ## Build, play a day of demo traffic through the sidecar, show the findings, keep running
+	$(TARGET)/release/sidewatch demo
+
+build: wasm-target rules ## Release binary at target/release/sidewatch, rules at target/rules/<id>.wasm
+	$(CARGO) build --release -p sidewatch
+
+rules: wasm-target ## Rule components at target/rules/<id>.wasm
+	$(CARGO) build -q -p sidewatch-componentize
+	@mkdir -p $(TARGET)/rules
+	@for rule in $(RULES); do \
+	  $(CARGO) build -q -p $$rule --features component --profile guest --target $(GUEST); \
+	  $(TARGET)/debug/sidewatch-componentize $(TARGET)/$(GUEST)/guest/$${rule//-/_}.wasm $(TARGET)/rules/$$rule.wasm; \
+	  echo "rule       $$rule ($$(stat -c %s $(TARGET)/rules/$$rule.wasm) bytes)"; \
+	done
+
+test: wasm-target test-tools lint rules ## All tests, lints included
+	SIDEWATCH_RULES=$(abspath $(TARGET)/rules) $(CARGO) nextest run --workspace --no-fail-fast
+	$(CARGO) test -q --workspace --doc
+
+lint: ## Formatting, clippy
+	$(CARGO) fmt --all --check
+	$(CARGO) clippy --workspace --all-targets -- -D warnings
+
+bench: build ## Rule path, replay, mapping and mirror benches (see README)
+	$(CARGO) bench -p sidewatch-engine --bench rule_path
+	deploy/bench/replay.sh
+
+fuzz: ## Run every fuzz target for a minute (needs a nightly toolchain and cargo-fuzz)
+	fuzz/run.sh 60
+
+wasm-target: tools
+	@rustup target list --installed | grep -qx $(GUEST) || rustup target add $(GUEST) || \
+	  { echo "the Rust target $(GUEST) is missing and cannot be installed; run: rustup target add $(GUEST)" >&2; exit 1; }
+
+# What a bare Debian-like machine lacks for building.
+tools:
+	@command -v cc >/dev/null || { echo "installing a C compiler"; apt-get update -q && apt-get install -qy build-essential; }
+	@command -v rustup >/dev/null || { echo "Rust is missing; install rustup (Debian: apt-get install rustup), then run make again" >&2; exit 1; }
+
+# What the tests need besides.
+test-tools:
+	@missing=; command -v nginx >/dev/null || missing+=" nginx-light"; command -v rsyslogd >/dev/null || missing+=" rsyslog"; \
+	if [ -n "$$missing" ]; then echo "installing$$missing"; apt-get update -q && apt-get install -qy --no-install-recommends $$missing; fi
+	@command -v cargo-nextest >/dev/null || $(CARGO) install --locked cargo-nextest
+
+clean: ## Remove everything built
+	$(CARGO) clean
