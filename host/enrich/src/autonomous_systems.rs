@@ -138,20 +138,33 @@ pub(crate) fn by_number(number: u32) -> Option<(NetworkKind, &'static str)> {
 /// The kind a name gives away, and the word that does. Words stand alone, so
 /// that "Starlinks" or "Automobiles" prove nothing.
 pub(crate) fn by_name(name: &str) -> Option<(NetworkKind, &'static str)> {
-    let name = name.to_ascii_lowercase();
-    BY_NAME
-        .iter()
-        .find(|(word, _)| stands_alone(&name, word))
+    let bytes = name.as_bytes();
+    let mut before_is_edge = true;
+    let mut best: Option<usize> = None;
+    for at in 0..bytes.len() {
+        let rest = bytes.get(at..).unwrap_or_default();
+        if before_is_edge {
+            let found = BY_NAME
+                .iter()
+                .position(|(word, _)| begins_with_word(rest, word.as_bytes()));
+            best = [best, found].into_iter().flatten().min();
+        }
+        before_is_edge = rest
+            .first()
+            .is_some_and(|byte| !byte.is_ascii_alphanumeric());
+    }
+    best.and_then(|index| BY_NAME.get(index))
         .map(|(word, kind)| (*kind, *word))
 }
 
-fn stands_alone(name: &str, word: &str) -> bool {
-    let is_edge = |byte: Option<&u8>| byte.is_none_or(|byte| !byte.is_ascii_alphanumeric());
-    name.match_indices(word).any(|(at, _)| {
-        let (before, after) = (at.checked_sub(1), at + word.len());
-        is_edge(before.and_then(|before| name.as_bytes().get(before)))
-            && is_edge(name.as_bytes().get(after))
-    })
+fn begins_with_word(text: &[u8], word: &[u8]) -> bool {
+    text.split_at_checked(word.len())
+        .is_some_and(|(start, rest)| {
+            start.eq_ignore_ascii_case(word)
+                && rest
+                    .first()
+                    .is_none_or(|next| !next.is_ascii_alphanumeric())
+        })
 }
 
 #[cfg(test)]

@@ -14,8 +14,9 @@ use sidewatch_event::{Event, Field};
 use crate::prefix_table::PrefixTable;
 use crate::settings::TrustedProxy;
 
-/// Label under which a codec leaves X-Real-IP as received, when there is one.
-pub const REAL_IP_LABEL: &str = "client.real_ip";
+/// Label under which the access-log codec leaves X-Real-IP as received, when
+/// the log format has `$http_x_real_ip`.
+pub const REAL_IP_LABEL: &str = "nginx.http_x_real_ip";
 
 /// Label that says which header the client address was taken from; absent
 /// when it is the peer's own.

@@ -1,20 +1,23 @@
 //! MaxMind databases: loading, verifying, asking.
 //!
 //! A file is read to the heap, never mapped: a file replaced in place would
-//! otherwise kill the process. The read is bounded, the whole file is verified
-//! before it is used, and a look-up that fails all the same counts as "nothing
-//! known".
+//! otherwise kill the process. The read is bounded. A replacement is verified
+//! in full before it is used. At the start a large file is only sampled, since
+//! verifying a whole city database takes seconds; the first check for
+//! replacements makes up for it. A look-up that fails all the same counts as
+//! "nothing known".
 
 mod record;
 mod store;
 
 use std::fs::{File, Metadata};
 use std::io::Read;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use maxminddb::{MaxMindDbError, Reader};
+use serde::de::IgnoredAny;
 
 pub(crate) use record::{Anonymity, AutonomousSystem, Place};
 pub use store::{DatabaseStatus, ReloadOutcome};
@@ -22,6 +25,12 @@ pub(crate) use store::{DatabaseStore, Databases};
 
 /// Largest database file that is read.
 pub const MAX_FILE_BYTES: u64 = 512 * 1024 * 1024;
+
+/// Largest file that is verified in full before the start goes on.
+const FULL_CHECK_BYTES: u64 = 4 * 1024 * 1024;
+
+/// Addresses a larger file is sampled with.
+const SAMPLES: u32 = 4096;
 
 /// What a database is asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -114,15 +123,42 @@ pub(crate) struct Database {
     pub(crate) path: PathBuf,
     pub(crate) kind: DatabaseKind,
     pub(crate) signature: FileSignature,
+    /// The whole file is known to be sound.
+    verified: bool,
     reader: Reader<Vec<u8>>,
 }
 
 impl Database {
-    /// Reads and verifies a file.
+    /// Reads a file and verifies all of it.
     pub(crate) fn load(path: &Path, kind: DatabaseKind) -> Result<Self, DatabaseError> {
+        let mut database = Self::read(path, kind)?;
+        database.reader.verify()?;
+        database.verified = true;
+        Ok(database)
+    }
+
+    /// Reads a file and verifies what can be verified in milliseconds.
+    pub(crate) fn load_quickly(path: &Path, kind: DatabaseKind) -> Result<Self, DatabaseError> {
+        let mut database = Self::read(path, kind)?;
+        if database.signature.length <= FULL_CHECK_BYTES {
+            database.reader.verify()?;
+            database.verified = true;
+        } else {
+            for sample in 0..SAMPLES {
+                // Multiplying by an odd number scatters the samples evenly.
+                let address = Ipv4Addr::from_bits(sample.wrapping_mul(2_654_435_769));
+                database
+                    .reader
+                    .lookup(address.into())?
+                    .decode::<IgnoredAny>()?;
+            }
+        }
+        Ok(database)
+    }
+
+    fn read(path: &Path, kind: DatabaseKind) -> Result<Self, DatabaseError> {
         let (bytes, signature) = read_bounded(path)?;
         let reader = Reader::from_source(bytes)?;
-        reader.verify()?;
         let found = &reader.metadata().database_type;
         if kind.contradicts(found) {
             return Err(DatabaseError::WrongKind {
@@ -134,8 +170,19 @@ impl Database {
             path: path.to_owned(),
             kind,
             signature,
+            verified: false,
             reader,
         })
+    }
+
+    /// Whether the whole file was verified when it was loaded.
+    pub(crate) fn is_verified(&self) -> bool {
+        self.verified
+    }
+
+    /// Verifies the whole file.
+    pub(crate) fn verify(&self) -> Result<(), DatabaseError> {
+        Ok(self.reader.verify()?)
     }
 
     /// When the vendor built it, seconds since the Unix epoch.

@@ -90,7 +90,7 @@ mod tests {
     fn table(networks: &[&'static str]) -> PrefixTable<&'static str> {
         let mut table = PrefixTable::default();
         for network in networks {
-            assert!(table.insert(network.parse().unwrap(), network));
+            assert!(table.insert(network.parse().unwrap(), *network));
         }
         table
     }

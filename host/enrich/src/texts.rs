@@ -47,13 +47,7 @@ impl Texts {
     /// Sets the fields an event does not have yet: what a source states is
     /// never overwritten by what was looked up.
     pub(crate) fn apply(&self, event: &mut Event) {
-        for (field, start, length) in &self.fields {
-            if event.own(*field).is_none()
-                && let Some(text) = self.slice(*start, *length)
-            {
-                event.set(*field, text);
-            }
-        }
+        event.fill_block(&self.block, &self.fields);
     }
 
     /// Gives back what growing reserved: texts live long in a cache.

@@ -6,7 +6,7 @@
 //! file.
 
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -51,7 +51,8 @@ pub struct DatabaseStatus {
     pub build_epoch: u64,
     /// How long ago that is.
     pub age: Duration,
-    /// Why a newer version of the file is not in use.
+    /// What is wrong with the file: a newer version that is not in use, or
+    /// damage found in this one.
     pub error: Option<String>,
 }
 
@@ -67,7 +68,7 @@ pub struct ReloadOutcome {
     pub result: Result<u64, String>,
 }
 
-/// A version of a file that could not be used.
+/// A version of a file that was found damaged.
 #[derive(Debug)]
 struct Rejected {
     kind: DatabaseKind,
@@ -83,6 +84,8 @@ pub(crate) struct DatabaseStore {
     generation: AtomicU64,
     reload: bool,
     rejected: Mutex<Vec<Rejected>>,
+    /// Whether what the start only sampled was verified since.
+    caught_up: AtomicBool,
 }
 
 impl DatabaseStore {
@@ -95,7 +98,8 @@ impl DatabaseStore {
             (&settings.anonymous, DatabaseKind::Anonymous),
         ] {
             if let Some(path) = path {
-                let database = Database::load(path, kind).map_err(|error| (path.clone(), error))?;
+                let database =
+                    Database::load_quickly(path, kind).map_err(|error| (path.clone(), error))?;
                 *databases.slot(kind) = Some(Arc::new(database));
             }
         }
@@ -104,6 +108,7 @@ impl DatabaseStore {
             generation: AtomicU64::new(0),
             reload: settings.reload,
             rejected: Mutex::default(),
+            caught_up: AtomicBool::new(false),
         })
     }
 
@@ -138,14 +143,45 @@ impl DatabaseStore {
             .collect()
     }
 
+    /// Verifies in full what the start only sampled. A damaged database stays
+    /// in use, because most of its answers are right, and is reported.
+    fn catch_up(&self) -> Vec<ReloadOutcome> {
+        if self.caught_up.swap(true, Ordering::AcqRel) {
+            return Vec::new();
+        }
+        let mut outcomes = Vec::new();
+        for database in self
+            .current()
+            .all()
+            .filter(|database| !database.is_verified())
+        {
+            let Err(error) = database.verify() else {
+                continue;
+            };
+            let error = format!("{error}; it stays in use until it is replaced");
+            let mut rejected = self.rejected.lock().unwrap_or_else(PoisonError::into_inner);
+            rejected.push(Rejected {
+                kind: database.kind,
+                signature: Some(database.signature),
+                error: error.clone(),
+            });
+            outcomes.push(ReloadOutcome {
+                path: database.path.clone(),
+                kind: database.kind,
+                result: Err(error),
+            });
+        }
+        outcomes
+    }
+
     /// Loads files that were replaced; one outcome per file that changed.
     pub(crate) fn check(&self) -> Vec<ReloadOutcome> {
+        let mut outcomes = self.catch_up();
         if !self.reload {
-            return Vec::new();
+            return outcomes;
         }
         let mut rejected = self.rejected.lock().unwrap_or_else(PoisonError::into_inner);
         let mut next = Databases::clone(&self.current());
-        let mut outcomes = Vec::new();
         for database in self.current().all() {
             if let Some(result) = reload(database, &mut rejected) {
                 let result = result.map(|replacement| {
@@ -175,7 +211,8 @@ fn reload(database: &Database, rejected: &mut Vec<Rejected>) -> Option<Result<Da
     let kind = database.kind;
     let signature = signature_of(&database.path);
     if signature == Some(database.signature) {
-        rejected.retain(|entry| entry.kind != kind);
+        // The version in use is back; what was wrong with another is over.
+        rejected.retain(|entry| entry.kind != kind || entry.signature == signature);
         return None;
     }
     if rejected

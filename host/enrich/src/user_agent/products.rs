@@ -29,10 +29,10 @@ pub(super) const OTHER: Product<'static> = Product {
     class: Class::Browser,
 };
 
-/// The mobile application, whose name is two words.
+/// The mobile application, whose name is two words: it beats the first one.
 pub(super) const MATTERMOST_MOBILE: Product<'static> = Product {
     family: "Mattermost Mobile",
-    rank: APPLICATION,
+    rank: APPLICATION + 1,
     class: Class::Browser,
 };
 
