@@ -233,6 +233,27 @@ impl Event {
         }
     }
 
+    /// Sets those of several fields that the event itself does not have yet,
+    /// with one copy: `fields` are pieces of `block`, each a start and a
+    /// length in bytes. A piece that is no text of its own (out of range,
+    /// within a character) reads as absent.
+    pub fn fill_block(&mut self, block: &str, fields: &[(Field, u16, u16)]) {
+        let Ok(base) = u32::try_from(self.text.len()) else {
+            return;
+        };
+        self.text.push_str(block);
+        for (field, start, length) in fields {
+            if let Some(slot) = self.spans.get_mut(*field as usize)
+                && *slot == ABSENT
+            {
+                *slot = Span {
+                    start: base.saturating_add(u32::from(*start)),
+                    length: u32::from(*length),
+                };
+            }
+        }
+    }
+
     /// Makes a field absent. Its bytes stay in the buffer until the event is
     /// dropped or cleared, but nothing can read them.
     pub fn unset(&mut self, field: Field) {
@@ -368,6 +389,25 @@ mod tests {
         assert_eq!(event.fields().count(), 0);
         assert_eq!(event.labels().count(), 0);
         assert_eq!(event.status, 0);
+    }
+
+    #[test]
+    fn a_block_fills_only_what_is_absent() {
+        let mut event = Event::new();
+        event.set(Field::SourceGeoCityName, "Brno");
+        event.fill_block(
+            "CZPrahaé",
+            &[
+                (Field::SourceGeoCountryIsoCode, 0, 2),
+                (Field::SourceGeoCityName, 2, 5),
+                (Field::SourceGeoRegionName, 7, 1),
+            ],
+        );
+        assert_eq!(event.get(Field::SourceGeoCountryIsoCode), Some("CZ"));
+        assert_eq!(event.get(Field::SourceGeoCityName), Some("Brno"));
+        assert_eq!(event.get(Field::SourceGeoRegionName), None);
+        event.set(Field::UserName, "zoe");
+        assert_eq!(event.get(Field::UserName), Some("zoe"));
     }
 
     #[test]
