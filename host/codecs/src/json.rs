@@ -297,7 +297,7 @@ fn write_evidence(evidence: &[Evidence], out: &mut String) {
             EvidenceValue::Time(time) => write_value(&Value::Time(*time), out),
             EvidenceValue::Address(address) => write_value(&Value::Address(*address), out),
             EvidenceValue::Coordinates(latitude, longitude) => {
-                write_point(*latitude, *longitude, out)
+                write_point(*latitude, *longitude, out);
             }
         }
     }

@@ -224,7 +224,7 @@ pub(crate) fn set_domain(event: &mut Event, host: &str) {
         return;
     }
     event.set_with(Field::UrlDomain, |text| {
-        text.extend(name.chars().map(|character| character.to_ascii_lowercase()))
+        text.extend(name.chars().map(|character| character.to_ascii_lowercase()));
     });
 }
 

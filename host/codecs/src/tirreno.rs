@@ -1,44 +1,16 @@
 //! Tirreno's ingest form (`POST /sensor/`), written and read.
+//!
+//! Written for what Tirreno 0.10 does rather than what it says: limits are in
+//! bytes and a text cut inside a character loses the event, the referrer is
+//! decoded twice, a status of 400 or more turns every event into a page error
+//! and so hides failed logins, an empty or missing user name collects
+//! everything in one account.
 
-use sidewatch_event::{Delivery, Event};
+mod read;
+mod write;
 
-use crate::DecodeError;
+pub use read::decode_form;
+pub use write::{UnsendableError, encode_form, request_id};
 
-/// Why an event cannot be sent to Tirreno.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum UnsendableError {
-    /// Tirreno would store 0.0.0.0 instead.
-    #[error("the event has no source address, which Tirreno requires")]
-    NoAddress,
-}
-
-/// Appends the form body for one event or finding. `now` (milliseconds since
-/// the epoch) is the upper bound of `eventTime`.
-///
-/// # Errors
-/// The event has no address; nothing has been written then.
-pub fn encode_form(
-    delivery: &Delivery,
-    _now: i64,
-    _out: &mut String,
-) -> Result<(), UnsendableError> {
-    if delivery.event().source_ip.is_none() {
-        return Err(UnsendableError::NoAddress);
-    }
-    Ok(())
-}
-
-/// Value of the `X-Request-Id` header to send with the form: the event's
-/// request id when it fits into 36 bytes.
-#[must_use]
-pub fn request_id(_delivery: &Delivery) -> Option<&str> {
-    None
-}
-
-/// Reads a form body sent to our Tirreno-compatible `POST /sensor/`.
-///
-/// # Errors
-/// A required field is missing.
-pub fn decode_form(_body: &[u8], _event: &mut Event) -> Result<(), DecodeError> {
-    Err(DecodeError::Missing { field: "ipAddress" })
-}
+#[cfg(test)]
+mod tests;

@@ -60,10 +60,10 @@ impl<'e> Line<'e> {
                 .ok_or_else(|| invalid("an IP address or `unix:`"))?,
             Meaning::RealIpAddress => self.event.set(Field::SourceAddress, raw),
             Meaning::RemotePort => {
-                self.event.source_port = raw.parse().map_err(|_| invalid("a port number"))?
+                self.event.source_port = raw.parse().map_err(|_| invalid("a port number"))?;
             }
             Meaning::ServerPort => {
-                self.event.server_port = raw.parse().map_err(|_| invalid("a port number"))?
+                self.event.server_port = raw.parse().map_err(|_| invalid("a port number"))?;
             }
             Meaning::TimeLocal => {
                 let expected = "a time like `21/Nov/2026:01:02:03 +0000`";
@@ -85,7 +85,7 @@ impl<'e> Line<'e> {
             }
             Meaning::Status => {
                 self.event.status =
-                    status(raw).ok_or_else(|| invalid("a status of three digits"))?
+                    status(raw).ok_or_else(|| invalid("a status of three digits"))?;
             }
             Meaning::BodyBytes => {
                 self.event.response_bytes =
@@ -102,17 +102,13 @@ impl<'e> Line<'e> {
         match meaning {
             Meaning::Request => self.request(&text),
             Meaning::RequestUri => self.target(&text),
-            Meaning::NormalUri => {
-                if !self.has_request {
-                    self.event
-                        .set_with(Field::UrlPath, |out| redact::query(&text, out));
-                }
+            Meaning::NormalUri if !self.has_request => {
+                self.event
+                    .set_with(Field::UrlPath, |out| redact::query(&text, out));
             }
-            Meaning::Arguments => {
-                if !self.has_request {
-                    self.event
-                        .set_with(Field::UrlQuery, |out| redact::query(&text, out));
-                }
+            Meaning::Arguments if !self.has_request => {
+                self.event
+                    .set_with(Field::UrlQuery, |out| redact::query(&text, out));
             }
             Meaning::Method => self.event.set(Field::HttpRequestMethod, &text),
             Meaning::Protocol => {
@@ -134,7 +130,7 @@ impl<'e> Line<'e> {
             Meaning::Session => {
                 if let Some(key) = self.key {
                     self.event.set_with(Field::SessionId, |out| {
-                        key.write("session", text.as_bytes(), out)
+                        key.write("session", text.as_bytes(), out);
                     });
                 }
             }

@@ -138,7 +138,7 @@ impl Template {
         let find = |wanted: fn(u8) -> bool| literal.iter().position(|byte| wanted(*byte));
         match self.escape {
             Escape::Default => {
-                let back = find(|byte| byte < 0x20 || byte >= 0x7f || byte == b'"')?;
+                let back = find(|byte| !(0x20..0x7f).contains(&byte) || byte == b'"')?;
                 literal
                     .get(back)
                     .map(|byte| End::Anchor { byte: *byte, back })
@@ -219,7 +219,7 @@ impl Template {
             End::Quote { back } => end_of_quoted(rest)?.checked_sub(back)?,
             End::Literal => find(bytes, literal.as_bytes())?,
             End::List => end_of_list(bytes, literal.as_bytes())?,
-            End::Before { last } => self.from_right(at, last, rest)?,
+            End::Before { last } => self.limit_from_right(at, last, rest)?,
         };
         let (value, after) = rest.split_at_checked(end)?;
         Some((value, strip(after, literal)?))
@@ -227,7 +227,7 @@ impl Template {
 
     /// Where the value of slot `at` ends, going back from the anchor after
     /// slot `last`.
-    fn from_right(&self, at: usize, last: usize, rest: &str) -> Option<usize> {
+    fn limit_from_right(&self, at: usize, last: usize, rest: &str) -> Option<usize> {
         let closing = self.slots.get(last)?;
         let mut limit = match self.anchor(last) {
             Some(End::Anchor { byte, back }) => {

@@ -118,7 +118,7 @@ fn push_param(value: &str, text: &mut String) {
         match character {
             '"' | '\\' | ']' => text.extend(['\\', character]),
             _ if character.is_ascii_control() => {
-                push_octal(character as u8, |digit| text.push(char::from(digit)))
+                push_octal(character as u8, |digit| text.push(char::from(digit)));
             }
             _ => text.push(character),
         }
