@@ -3,10 +3,11 @@
 //!
 //! Map: `config` (file as typed → validated settings), `pipeline` (sources →
 //! join → enrich → rules → sinks; the only part that spawns), `admin` (health
-//! and metrics), `cli` (one file per verb).
+//! and metrics), `cli` (one file per verb), `demo` (an invented site to try it all on).
 
 pub mod admin;
 pub mod cli;
 pub mod config;
+pub mod demo;
 pub mod pipeline;
 pub mod telemetry;

@@ -4,6 +4,7 @@
 //! not be read, 78 wrong configuration (`EX_CONFIG` of `sysexits.h`).
 
 mod completions;
+mod demo;
 mod explain;
 mod output;
 pub mod replay;
@@ -31,6 +32,8 @@ pub const CONFIG: u8 = 78;
     max_term_width = 100,
     after_help = "\
 First steps:
+  sidewatch demo
+      an invented site with planted incidents, and what is found of them
   sidewatch replay --pack nginx --format findings /var/log/nginx/access.log
       who shares an account, who travels too fast, in a log you already have
   sidewatch explain --pack mattermost 'ONE LOG LINE'
@@ -51,6 +54,8 @@ pub struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Verb {
+    /// Play five days of an invented site through the sidecar and show what is found
+    Demo(demo::DemoArguments),
     /// Run the sidecar: take events, run rules, deliver findings
     Run(run_verb::RunArguments),
     /// Read log files (plain, .gz, `-` for standard input) through the same pipeline and write the result
@@ -71,6 +76,7 @@ pub fn run(arguments: Arguments) -> ExitCode {
     let Arguments { log, log_json, verb } = arguments;
     telemetry::start(log.as_deref(), log_json);
     let ended = match verb {
+        Verb::Demo(arguments) => demo::run(&arguments),
         Verb::Run(arguments) => run_verb::run(&arguments),
         Verb::Replay(arguments) => replay::run(&arguments),
         Verb::Validate(arguments) => validate::run(&arguments),

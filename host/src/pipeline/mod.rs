@@ -15,5 +15,5 @@ pub mod run;
 pub mod status;
 
 pub use processor::Processor;
-pub use run::{Pipeline, PipelineError};
+pub use run::{Pipeline, PipelineError, Tap};
 pub use status::{PipelineCounters, Status};

@@ -13,7 +13,7 @@ use std::time::Duration;
 use sidewatch_codecs::{LogFormat, LogFormatError, RequestCodec, request::RequestSettingsError};
 use sidewatch_engine::{Engine, EngineError, EngineSettings};
 use sidewatch_enrich::{EnrichError, Enricher};
-use sidewatch_sinks::{DriverSettings, QueueReceiver, Sink, SinkError, drive, queue};
+use sidewatch_sinks::{DriverSettings, Filter, QueueReceiver, Sink, SinkError, drive, queue};
 use sidewatch_sources::settings::Codecs;
 use sidewatch_sources::{Intake, IntakeReceiver, Source, SourceError, SourceSettings, shutdown};
 use tokio::sync::watch;
@@ -29,6 +29,8 @@ use crate::config::{ConfigFile, Pack, SourceEntry};
 
 /// Events that may wait between sources and folding.
 const INTAKE_CAPACITY: usize = 65_536;
+/// Records that may wait for a tap.
+const TAP_QUEUE: usize = 65_536;
 /// How often replaced database files are looked for.
 const RELOAD_INTERVAL: Duration = Duration::from_secs(5);
 
@@ -88,6 +90,16 @@ pub enum PipelineError {
     /// A thread cannot be started.
     #[error("cannot start a thread: {0}")]
     Thread(#[source] std::io::Error),
+}
+
+/// A sink of this process, beside those of the configuration.
+pub struct Tap {
+    /// Names it in logs and metrics.
+    pub name: String,
+    /// Which records it gets.
+    pub filter: Filter,
+    /// Takes them.
+    pub sink: Box<dyn Sink>,
 }
 
 /// A pipeline, built and bound but not yet running.
@@ -160,6 +172,14 @@ impl Pipeline {
     /// # Errors
     /// Says which part cannot be used and why.
     pub fn build(config: &ConfigFile) -> Result<Self, PipelineError> {
+        Self::build_with(config, Vec::new())
+    }
+
+    /// As [`Pipeline::build`], with further sinks of this process.
+    ///
+    /// # Errors
+    /// Says which part cannot be used and why.
+    pub fn build_with(config: &ConfigFile, taps: Vec<Tap>) -> Result<Self, PipelineError> {
         if config.sources.is_empty() {
             return Err(PipelineError::NoSource);
         }
@@ -169,7 +189,12 @@ impl Pipeline {
         let engine = engine(&config.data_directory, &keys)?;
         let directory = rules::rules_directory(config.rules_directory.as_deref())?;
         let rule_set = rules::build(&engine, &directory, &packs, &config.rules)?;
-        let (sinks, outlets) = build_sinks(config)?;
+        let (mut sinks, mut outlets) = build_sinks(config)?;
+        for Tap { name, filter, sink } in taps {
+            let (sender, receiver) = queue(&name, TAP_QUEUE);
+            outlets.push(Outlet { filter, sender });
+            sinks.push((sink, receiver));
+        }
         let (sources, receiver) = bind_sources(config, &packs, &keys)?;
 
         let status = Status::new(

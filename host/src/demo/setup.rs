@@ -1,0 +1,324 @@
+//! The demonstration's directory: configuration, databases, nginx snippets.
+//!
+//! Invariants: only files of known names in it are replaced, nothing is ever
+//! removed at the end, and the secret in it is new at each start.
+
+use std::fmt::Write as _;
+use std::io::{self, Read as _};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, UdpSocket};
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::path::{Path, PathBuf};
+
+use super::world;
+use crate::config::Pack;
+use crate::config::pack::PackError;
+use crate::config::rules::{RulesError, rules_directory};
+
+const TEMPLATE: &str = include_str!("sidewatch.toml.in");
+const MIRROR: &str = include_str!("../../../deploy/nginx/sidewatch-mirror.conf");
+const UPSTREAM: &str = include_str!("../../../deploy/nginx/sidewatch-upstream.conf");
+const LOG_FORMAT: &str = include_str!("../../../deploy/nginx/sidewatch-log-format.conf");
+
+/// Rules beyond the pack's that are used when they are there.
+const FURTHER_RULES: &[&str] = &[
+    "session-moved",
+    "credential-attacks",
+    "credential-attack",
+    "shared-device",
+    "many-devices",
+];
+
+/// Where nginx' access log goes when the port is free.
+const SYSLOG: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 8514);
+/// Health and metrics when the port is free.
+const ADMIN: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 9180);
+
+/// The demonstration cannot be set up.
+#[derive(Debug, thiserror::Error)]
+pub enum SetupError {
+    /// The directory or a file in it.
+    #[error("cannot write {path}: {source}; choose another `--directory`")]
+    Write {
+        /// What was written.
+        path: PathBuf,
+        /// Why it failed.
+        source: io::Error,
+    },
+    /// No port.
+    #[error("cannot listen on {address}: {source}; choose another address with `--listen`")]
+    Listen {
+        /// The address.
+        address: SocketAddr,
+        /// Why it failed.
+        source: io::Error,
+    },
+    /// No secret.
+    #[error("cannot read random bytes: {0}")]
+    Random(#[source] io::Error),
+    /// The databases.
+    #[error(transparent)]
+    Databases(#[from] sidewatch_enrich::mmdb_writer::WriteError),
+    /// The rules.
+    #[error(transparent)]
+    Rules(#[from] RulesError),
+    /// The pack.
+    #[error(transparent)]
+    Pack(#[from] PackError),
+}
+
+/// A directory ready to run from.
+#[derive(Debug)]
+pub struct Setup {
+    /// The directory, absolute.
+    pub directory: PathBuf,
+    /// The configuration.
+    pub config: PathBuf,
+    /// Findings, JSON lines.
+    pub findings: PathBuf,
+    /// Every event and finding, CEF.
+    pub events: PathBuf,
+    /// Secret the mirror asks for.
+    pub token: String,
+    /// Where the mirror listens.
+    pub mirror: SocketAddr,
+    /// Where access-log lines are taken.
+    pub syslog: SocketAddr,
+    /// Health and metrics.
+    pub admin: SocketAddr,
+    /// What the user should know: ports in use, rules not built.
+    pub notes: Vec<String>,
+}
+
+impl Setup {
+    /// Prepares a directory. A port in use is replaced by a free one.
+    ///
+    /// # Errors
+    /// Says what cannot be written or opened.
+    pub fn prepare(directory: &Path, listen: SocketAddr) -> Result<Self, SetupError> {
+        let failed = |source| SetupError::Write {
+            path: directory.to_owned(),
+            source,
+        };
+        make_directory(directory).map_err(failed)?;
+        let directory = directory.canonicalize().map_err(failed)?;
+        make_directory(&directory.join("nginx")).map_err(failed)?;
+        let mut notes = Vec::new();
+        let mirror = free(listen, "mirror", &mut notes, |address| {
+            TcpListener::bind(address)?.local_addr()
+        })?;
+        let syslog = free(SYSLOG, "access log", &mut notes, |address| {
+            UdpSocket::bind(address)?.local_addr()
+        })?;
+        let admin = free(ADMIN, "admin", &mut notes, |address| {
+            TcpListener::bind(address)?.local_addr()
+        })?;
+        let token = token().map_err(SetupError::Random)?;
+        let rules = rules_directory(None)?;
+        let rule_entries = rule_entries(&rules, &mut notes)?;
+        let at = |name: &str| directory.join(name);
+        let setup = Self {
+            config: at("sidewatch.toml"),
+            findings: at("findings.json"),
+            events: at("events.cef"),
+            token,
+            mirror,
+            syslog,
+            admin,
+            notes,
+            directory: directory.clone(),
+        };
+        let rules = rules.canonicalize().unwrap_or(rules);
+        let text = fill(
+            TEMPLATE,
+            &[
+                ("data", &quoted(&at("data"))),
+                ("rules", &quoted(&rules)),
+                ("admin", &admin.to_string()),
+                ("mirror", &mirror.to_string()),
+                ("token", &setup.token),
+                ("syslog", &syslog.to_string()),
+                ("city", &quoted(&at("city.mmdb"))),
+                ("asn", &quoted(&at("asn.mmdb"))),
+                ("networks", world::OPERATOR_NETWORKS),
+                ("rule_entries", &rule_entries),
+                ("findings", &quoted(&setup.findings)),
+                ("events", &quoted(&setup.events)),
+            ],
+        );
+        let (city, asn) = world::databases()?;
+        for (path, bytes) in [
+            (&setup.config, text.as_bytes()),
+            (&setup.findings, b"".as_slice()),
+            (&setup.events, b""),
+            (&at("city.mmdb"), &city),
+            (&at("asn.mmdb"), &asn),
+            (&at("nginx/sidewatch-mirror.conf"), MIRROR.as_bytes()),
+            (
+                &at("nginx/sidewatch-log-format.conf"),
+                LOG_FORMAT.as_bytes(),
+            ),
+            (
+                &at("nginx/sidewatch-upstream.conf"),
+                upstream(mirror, &setup.token).as_bytes(),
+            ),
+        ] {
+            write(path, bytes).map_err(|source| SetupError::Write {
+                path: path.clone(),
+                source,
+            })?;
+        }
+        Ok(setup)
+    }
+}
+
+/// `target/demo` where the program was built, else a new directory for
+/// temporary files.
+#[must_use]
+pub fn default_directory() -> PathBuf {
+    let program = std::env::current_exe().ok();
+    let built = program
+        .iter()
+        .flat_map(|program| program.ancestors().skip(1).take(3));
+    let target = built
+        .into_iter()
+        .find(|directory| directory.join("CACHEDIR.TAG").is_file());
+    match target {
+        Some(target) => target.join("demo"),
+        None => std::env::temp_dir().join(format!("sidewatch-demo-{}", std::process::id())),
+    }
+}
+
+fn make_directory(path: &Path) -> io::Result<()> {
+    std::fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(path)
+}
+
+/// Replaces a file. It is removed first, so that a link is not followed.
+fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    match std::fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    let mut file = std::fs::File::options()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(path)?;
+    io::Write::write_all(&mut file, bytes)
+}
+
+/// The wanted address, or one with another port when that is taken.
+fn free(
+    wanted: SocketAddr,
+    what: &str,
+    notes: &mut Vec<String>,
+    open: impl Fn(SocketAddr) -> io::Result<SocketAddr>,
+) -> Result<SocketAddr, SetupError> {
+    let listen = |address| open(address).map_err(|source| SetupError::Listen { address, source });
+    match open(wanted) {
+        Err(error) if error.kind() == io::ErrorKind::AddrInUse => {
+            let other = listen(SocketAddr::new(wanted.ip(), 0))?;
+            notes.push(format!(
+                "{what}: {wanted} is in use, {other} is used instead"
+            ));
+            Ok(other)
+        }
+        Ok(address) => Ok(address),
+        Err(source) => Err(SetupError::Listen {
+            address: wanted,
+            source,
+        }),
+    }
+}
+
+fn token() -> io::Result<String> {
+    let mut bytes = [0; 16];
+    std::fs::File::open("/dev/urandom")?.read_exact(&mut bytes)?;
+    Ok(bytes.iter().fold(String::new(), |mut text, byte| {
+        write!(text, "{byte:02x}").ok();
+        text
+    }))
+}
+
+/// Rules that are there beyond the pack's are added, the pack's that are not
+/// are switched off.
+fn rule_entries(directory: &Path, notes: &mut Vec<String>) -> Result<String, PackError> {
+    let pack = Pack::load("mattermost")?;
+    let there = |id: &str| directory.join(format!("{id}.wasm")).is_file();
+    let mut text = String::new();
+    for id in pack.detections.iter().filter(|id| !there(id)) {
+        notes.push(format!("rule {id} is not built and is left out"));
+        writeln!(text, "[[rules]]\nid = \"{id}\"\nenabled = false\n").ok();
+    }
+    for id in FURTHER_RULES
+        .iter()
+        .filter(|id| there(id) && !pack.detections.iter().any(|known| known == *id))
+    {
+        writeln!(text, "[[rules]]\nid = \"{id}\"\n").ok();
+    }
+    Ok(text)
+}
+
+/// The text with `{name}` replaced, in one pass over the places known.
+fn fill(template: &str, values: &[(&str, &str)]) -> String {
+    values
+        .iter()
+        .fold(template.to_owned(), |text, (name, value)| {
+            text.replace(&format!("{{{name}}}"), value)
+        })
+}
+
+/// A path as a TOML string.
+fn quoted(path: &Path) -> String {
+    toml::Value::String(path.display().to_string()).to_string()
+}
+
+/// Our upstream snippet with the demonstration's address and secret.
+fn upstream(mirror: SocketAddr, token: &str) -> String {
+    UPSTREAM
+        .replace(
+            "server unix:/run/sidewatch/mirror.sock",
+            &format!("server {mirror}"),
+        )
+        .replace("default \"\";", &format!("default \"{token}\";"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_nginx_snippet_gets_address_and_secret() {
+        let text = upstream("127.0.0.1:1234".parse().unwrap(), "5ec4e7");
+        assert!(text.contains("\n    server 127.0.0.1:1234 max_fails=1"));
+        assert!(text.contains("default \"5ec4e7\";"));
+        assert!(!text.contains("mirror.sock"));
+    }
+
+    #[test]
+    fn a_port_in_use_is_replaced_and_said() {
+        let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+        let wanted = taken.local_addr().unwrap();
+        let mut notes = Vec::new();
+        let open = |address| TcpListener::bind::<SocketAddr>(address)?.local_addr();
+        let got = free(wanted, "mirror", &mut notes, open).unwrap();
+        assert_ne!(got, wanted);
+        assert_eq!(notes.len(), 1);
+    }
+
+    #[test]
+    fn what_was_there_is_replaced_but_a_link_is_not_followed() {
+        let directory = tempfile::tempdir().unwrap();
+        let (precious, link) = (
+            directory.path().join("precious"),
+            directory.path().join("findings.json"),
+        );
+        std::fs::write(&precious, "kept").unwrap();
+        std::os::unix::fs::symlink(&precious, &link).unwrap();
+        write(&link, b"new").unwrap();
+        assert_eq!(std::fs::read_to_string(&precious).unwrap(), "kept");
+        assert_eq!(std::fs::read_to_string(&link).unwrap(), "new");
+    }
+}
