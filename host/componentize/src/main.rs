@@ -11,11 +11,14 @@ fn main() -> Result<()> {
     let [module, component] = arguments.as_slice() else {
         bail!("usage: sidewatch-componentize MODULE.wasm COMPONENT.wasm");
     };
-    let bytes = std::fs::read(module).with_context(|| format!("cannot read {}", module.display()))?;
+    let bytes =
+        std::fs::read(module).with_context(|| format!("cannot read {}", module.display()))?;
     let encoded = sidewatch_componentize::componentize(&bytes)
         .with_context(|| format!("cannot componentise {}", module.display()))?;
     let temporary = component.with_extension("wasm.part");
-    std::fs::write(&temporary, encoded).with_context(|| format!("cannot write {}", temporary.display()))?;
-    std::fs::rename(&temporary, component).with_context(|| format!("cannot write {}", component.display()))?;
+    std::fs::write(&temporary, encoded)
+        .with_context(|| format!("cannot write {}", temporary.display()))?;
+    std::fs::rename(&temporary, component)
+        .with_context(|| format!("cannot write {}", component.display()))?;
     Ok(())
 }

@@ -29,8 +29,15 @@ pub fn digest(component: &[u8]) -> RuleDigest {
 #[must_use]
 pub fn hexadecimal(bytes: &[u8]) -> String {
     const DIGITS: &[u8; 16] = b"0123456789abcdef";
-    let digit = |nibble: u8| DIGITS.get(usize::from(nibble)).map_or('0', |digit| char::from(*digit));
-    bytes.iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 15)]).collect()
+    let digit = |nibble: u8| {
+        DIGITS
+            .get(usize::from(nibble))
+            .map_or('0', |digit| char::from(*digit))
+    };
+    bytes
+        .iter()
+        .flat_map(|byte| [digit(byte >> 4), digit(byte & 15)])
+        .collect()
 }
 
 /// A directory of compiled rules.
@@ -52,7 +59,10 @@ impl CompiledCache {
         std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
         builder.create(directory)?;
         let key = read_or_make_key(&directory.join("cache.key"))?;
-        Ok(Self { directory: directory.to_owned(), key })
+        Ok(Self {
+            directory: directory.to_owned(),
+            key,
+        })
     }
 
     fn path(&self, rule: &RuleDigest, compiler: u64) -> PathBuf {
@@ -78,7 +88,9 @@ impl CompiledCache {
             return None;
         }
         let (artifact, tag) = bytes.split_at_checked(bytes.len().checked_sub(32)?)?;
-        self.code(rule, compiler, artifact)?.verify_slice(tag).ok()?;
+        self.code(rule, compiler, artifact)?
+            .verify_slice(tag)
+            .ok()?;
         bytes.truncate(bytes.len() - 32);
         Some(bytes)
     }
@@ -90,7 +102,9 @@ impl CompiledCache {
     pub fn write(&self, rule: &RuleDigest, compiler: u64, artifact: &[u8]) -> std::io::Result<()> {
         let path = self.path(rule, compiler);
         let temporary = path.with_extension(format!("part-{}", std::process::id()));
-        let code = self.code(rule, compiler, artifact).ok_or_else(|| std::io::Error::other("unusable cache key"))?;
+        let code = self
+            .code(rule, compiler, artifact)
+            .ok_or_else(|| std::io::Error::other("unusable cache key"))?;
         let mut file = private_file(&temporary)?;
         file.write_all(artifact)?;
         file.write_all(&code.finalize().into_bytes())?;
@@ -114,7 +128,10 @@ fn private_file(path: &Path) -> std::io::Result<fs::File> {
 pub fn read_or_make_key(path: &Path) -> std::io::Result<[u8; 32]> {
     match fs::read(path) {
         Ok(bytes) => bytes.try_into().map_err(|_| {
-            std::io::Error::other(format!("{} is not a 32-byte key; remove it to have a new one made", path.display()))
+            std::io::Error::other(format!(
+                "{} is not a 32-byte key; remove it to have a new one made",
+                path.display()
+            ))
         }),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
             let mut key = [0; 32];
@@ -149,7 +166,13 @@ mod tests {
         cache.write(&rule, 7, b"machine code").unwrap();
         assert_eq!(cache.read(&rule, 7).unwrap(), b"machine code");
         assert_eq!(cache.read(&rule, 8), None);
-        assert_eq!(CompiledCache::open(directory.path()).unwrap().read(&rule, 7).unwrap(), b"machine code");
+        assert_eq!(
+            CompiledCache::open(directory.path())
+                .unwrap()
+                .read(&rule, 7)
+                .unwrap(),
+            b"machine code"
+        );
 
         let path = cache.path(&rule, 7);
         let good = fs::read(&path).unwrap();

@@ -120,18 +120,28 @@ pub struct DetectionRule {
 
 impl std::fmt::Debug for DetectionRule {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        formatter.debug_struct("DetectionRule").field("descriptor", &self.descriptor).finish_non_exhaustive()
+        formatter
+            .debug_struct("DetectionRule")
+            .field("descriptor", &self.descriptor)
+            .finish_non_exhaustive()
     }
 }
 
 impl DetectionRule {
-    pub(crate) fn new(loaded: &LoadedRule, parameters: &Value, limits: RuleLimits) -> Result<Self, ConfigureError> {
+    pub(crate) fn new(
+        loaded: &LoadedRule,
+        parameters: &Value,
+        limits: RuleLimits,
+    ) -> Result<Self, ConfigureError> {
         let parameters = parameters.to_string();
         let (live, descriptor) = instantiate(loaded, &parameters, &limits)?;
         let descriptor = check(descriptor).map_err(ConfigureError::Description)?;
         let key = StateKey::parse(&descriptor.key, loaded.engine.hash_key).map_err(|name| {
             let known: Vec<_> = NAMES.iter().map(|(name, _)| *name).collect();
-            ConfigureError::Description(format!("its key names `{name}`; known are {}", known.join(", ")))
+            ConfigureError::Description(format!(
+                "its key names `{name}`; known are {}",
+                known.join(", ")
+            ))
         })?;
         let states = States::new(limits.state_bytes, descriptor.state_ttl);
         Ok(Self {
@@ -159,12 +169,24 @@ impl DetectionRule {
         }
         let elapsed = usize::try_from(started.elapsed().as_nanos()).unwrap_or(usize::MAX);
         add(&self.counters.nanoseconds, elapsed);
-        self.counters.states.store(self.states.len() as u64, Ordering::Relaxed);
-        self.counters.state_bytes.store(self.states.bytes() as u64, Ordering::Relaxed);
-        self.counters.states_evicted.store(self.states.evicted(), Ordering::Relaxed);
+        self.counters
+            .states
+            .store(self.states.len() as u64, Ordering::Relaxed);
+        self.counters
+            .state_bytes
+            .store(self.states.bytes() as u64, Ordering::Relaxed);
+        self.counters
+            .states_evicted
+            .store(self.states.evicted(), Ordering::Relaxed);
     }
 
-    fn fold_chunk(&mut self, all: &[Box<Event>], first: usize, chunk: &[Box<Event>], findings: &mut Vec<RawFinding>) {
+    fn fold_chunk(
+        &mut self,
+        all: &[Box<Event>],
+        first: usize,
+        chunk: &[Box<Event>],
+        findings: &mut Vec<RawFinding>,
+    ) {
         let mut members = std::mem::take(&mut self.members);
         members.clear();
         for (at, event) in (first..).zip(chunk) {
@@ -183,7 +205,12 @@ impl DetectionRule {
 
     /// Folds a frame, halving it on faults. The recursion is as deep as the
     /// logarithm of the frame's size.
-    fn fold_members(&mut self, events: &[Box<Event>], members: &[(u64, u32)], findings: &mut Vec<RawFinding>) {
+    fn fold_members(
+        &mut self,
+        events: &[Box<Event>],
+        members: &[(u64, u32)],
+        findings: &mut Vec<RawFinding>,
+    ) {
         if self.suspension.holds(Instant::now()) {
             add(&self.counters.skipped, members.len());
             return;
@@ -191,7 +218,9 @@ impl DetectionRule {
         add(&self.counters.frames, 1);
         let started = Instant::now();
         let before = findings.len();
-        let Err(fault) = self.attempt(events, members, findings) else { return };
+        let Err(fault) = self.attempt(events, members, findings) else {
+            return;
+        };
         findings.truncate(before);
         self.live = None;
         self.counters.count(&fault);
@@ -209,16 +238,25 @@ impl DetectionRule {
         self.fold_members(events, right, findings);
     }
 
-    fn attempt(&mut self, events: &[Box<Event>], members: &[(u64, u32)], findings: &mut Vec<RawFinding>) -> Result<(), Fault> {
+    fn attempt(
+        &mut self,
+        events: &[Box<Event>],
+        members: &[(u64, u32)],
+        findings: &mut Vec<RawFinding>,
+    ) -> Result<(), Fault> {
         self.build(events, members);
         if self.live.is_none() {
-            self.live = Some(match instantiate(&self.loaded, &self.parameters, &self.limits) {
-                Ok((live, _)) => live,
-                Err(ConfigureError::Fault(fault)) => return Err(fault),
-                Err(error) => return Err(Fault::Rejected(error.to_string())),
-            });
+            self.live = Some(
+                match instantiate(&self.loaded, &self.parameters, &self.limits) {
+                    Ok((live, _)) => live,
+                    Err(ConfigureError::Fault(fault)) => return Err(fault),
+                    Err(error) => return Err(Fault::Rejected(error.to_string())),
+                },
+            );
         }
-        let Some(live) = &mut self.live else { return Ok(()) };
+        let Some(live) = &mut self.live else {
+            return Ok(());
+        };
         let frame = wire::Frame {
             block: &self.buffers.block,
             events: &self.buffers.events,
@@ -243,7 +281,9 @@ impl DetectionRule {
         buffers.groups.clear();
         buffers.keys.clear();
         for (key, at) in members {
-            let Some(event) = events.get(*at as usize) else { continue };
+            let Some(event) = events.get(*at as usize) else {
+                continue;
+            };
             let position = u32::try_from(buffers.events.len()).unwrap_or(u32::MAX);
             match (buffers.groups.last_mut(), buffers.keys.last_mut()) {
                 (Some(group), Some((last, time))) if last == key => {
@@ -256,14 +296,22 @@ impl DetectionRule {
                         None => (ABSENT, 0),
                     };
                     let state = types::Span { start, length };
-                    buffers.groups.push(wire::Group { first: position, count: 1, state });
+                    buffers.groups.push(wire::Group {
+                        first: position,
+                        count: 1,
+                        state,
+                    });
                     buffers.keys.push((*key, event.time));
                 }
             }
             buffers.events.push(numbers(event));
-            append_texts(&mut buffers.block, &mut buffers.texts, &self.descriptor.reads, event, |start, length| {
-                types::Span { start, length }
-            });
+            append_texts(
+                &mut buffers.block,
+                &mut buffers.texts,
+                &self.descriptor.reads,
+                event,
+                |start, length| types::Span { start, length },
+            );
         }
     }
 
@@ -312,19 +360,39 @@ impl DetectionRule {
         Ok(())
     }
 
-    fn finding(&self, finding: wire::Finding, members: &[(u64, u32)], budget: &mut usize) -> Result<RawFinding, Fault> {
+    fn finding(
+        &self,
+        finding: wire::Finding,
+        members: &[(u64, u32)],
+        budget: &mut usize,
+    ) -> Result<RawFinding, Fault> {
         let rejected = |text: &str| Fault::Rejected(text.to_owned());
-        let (_, event) = members.get(finding.event as usize).ok_or_else(|| rejected("a finding about no event"))?;
-        let kind =
-            self.descriptor.kinds.get(finding.kind as usize).ok_or_else(|| rejected("a finding of undeclared kind"))?;
+        let (_, event) = members
+            .get(finding.event as usize)
+            .ok_or_else(|| rejected("a finding about no event"))?;
+        let kind = self
+            .descriptor
+            .kinds
+            .get(finding.kind as usize)
+            .ok_or_else(|| rejected("a finding of undeclared kind"))?;
         let mut size = finding.title.len();
         let mut evidence = Vec::with_capacity(finding.evidence.len());
         for item in finding.evidence {
             let value = value(item.value);
-            size += item.name.len() + if let EvidenceValue::Text(text) = &value { text.len() } else { 16 };
-            evidence.push(Evidence { name: item.name, value });
+            size += item.name.len()
+                + if let EvidenceValue::Text(text) = &value {
+                    text.len()
+                } else {
+                    16
+                };
+            evidence.push(Evidence {
+                name: item.name,
+                value,
+            });
         }
-        *budget = budget.checked_sub(size).ok_or_else(|| rejected("its findings together exceed output_bytes"))?;
+        *budget = budget
+            .checked_sub(size)
+            .ok_or_else(|| rejected("its findings together exceed output_bytes"))?;
         Ok(RawFinding {
             event: *event as usize,
             incident: finding.incident,
@@ -334,7 +402,11 @@ impl DetectionRule {
             kind: Arc::clone(&kind.id),
             technique: Arc::clone(&kind.technique),
             severity: u8::try_from(finding.severity.min(10)).unwrap_or(10),
-            score: if finding.score.is_finite() { finding.score.clamp(0.0, 1.0) } else { 0.0 },
+            score: if finding.score.is_finite() {
+                finding.score.clamp(0.0, 1.0)
+            } else {
+                0.0
+            },
             title: finding.title,
             evidence,
         })
@@ -362,18 +434,32 @@ fn instantiate(
     // Configuring may parse tables, so it gets more time than a frame.
     store.set_epoch_deadline(limits.epochs().saturating_mul(20));
     let bindings = prepared.instantiate(&mut store).map_err(fault)?;
-    let configured = bindings.sidewatch_rule_detection().call_configure(&mut store, parameters).map_err(fault)?;
-    let descriptor = configured
-        .map_err(|error| ConfigureError::Parameter { parameter: error.parameter, message: error.message })?;
+    let configured = bindings
+        .sidewatch_rule_detection()
+        .call_configure(&mut store, parameters)
+        .map_err(fault)?;
+    let descriptor = configured.map_err(|error| ConfigureError::Parameter {
+        parameter: error.parameter,
+        message: error.message,
+    })?;
     Ok((Live { store, bindings }, descriptor))
 }
 
 fn check(descriptor: wire::Descriptor) -> Result<DetectionDescriptor, String> {
     /// More than any rule needs.
     const MOST_KINDS: usize = 64;
-    let named = |id: &str| !id.is_empty() && id.len() <= 64 && id.bytes().all(|byte| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'-'));
+    let named = |id: &str| {
+        !id.is_empty()
+            && id.len() <= 64
+            && id
+                .bytes()
+                .all(|byte| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'-'))
+    };
     if !named(&descriptor.id) {
-        return Err(format!("its id `{}` is not kebab-case", descriptor.id.escape_default()));
+        return Err(format!(
+            "its id `{}` is not kebab-case",
+            descriptor.id.escape_default()
+        ));
     }
     if descriptor.version.is_empty() || descriptor.version.len() > 64 {
         return Err("its version is empty or too long".to_owned());
@@ -382,10 +468,15 @@ fn check(descriptor: wire::Descriptor) -> Result<DetectionDescriptor, String> {
         return Err("its key must name one to four parts".to_owned());
     }
     if descriptor.findings.len() > MOST_KINDS {
-        return Err(format!("it declares more than {MOST_KINDS} kinds of finding"));
+        return Err(format!(
+            "it declares more than {MOST_KINDS} kinds of finding"
+        ));
     }
     if let Some(kind) = descriptor.findings.iter().find(|kind| !named(&kind.id)) {
-        return Err(format!("its kind of finding `{}` is not kebab-case", kind.id.escape_default()));
+        return Err(format!(
+            "its kind of finding `{}` is not kebab-case",
+            kind.id.escape_default()
+        ));
     }
     Ok(DetectionDescriptor {
         reads: field_names(&descriptor.reads, "reads")?,
@@ -407,7 +498,10 @@ fn check(descriptor: wire::Descriptor) -> Result<DetectionDescriptor, String> {
     })
 }
 
-#[expect(clippy::cast_possible_truncation, reason = "the two halves of the address")]
+#[expect(
+    clippy::cast_possible_truncation,
+    reason = "the two halves of the address"
+)]
 fn numbers(event: &Event) -> wire::Event {
     let bits = event.source_ip.map_or(0, address_bits);
     let (latitude, longitude, accuracy) = match event.location {
@@ -443,10 +537,17 @@ fn value(value: wire::EvidenceValue) -> EvidenceValue {
         wire::EvidenceValue::Integer(number) => EvidenceValue::Integer(number),
         wire::EvidenceValue::Real(number) => EvidenceValue::Real(number),
         wire::EvidenceValue::Time(time) => EvidenceValue::Time(time),
-        wire::EvidenceValue::Coordinates(place) => EvidenceValue::Coordinates(place.latitude, place.longitude),
+        wire::EvidenceValue::Coordinates(place) => {
+            EvidenceValue::Coordinates(place.latitude, place.longitude)
+        }
         wire::EvidenceValue::Address(address) => {
-            let address = Ipv6Addr::from((u128::from(address.high) << 64) | u128::from(address.low));
-            EvidenceValue::Address(address.to_ipv4_mapped().map_or(IpAddr::V6(address), IpAddr::V4))
+            let address =
+                Ipv6Addr::from((u128::from(address.high) << 64) | u128::from(address.low));
+            EvidenceValue::Address(
+                address
+                    .to_ipv4_mapped()
+                    .map_or(IpAddr::V6(address), IpAddr::V4),
+            )
         }
     }
 }

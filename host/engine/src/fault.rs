@@ -30,7 +30,9 @@ impl Fault {
             Some(trap) => Self::Trapped(trap.to_string()),
             None => {
                 let text = format!("{error:#}");
-                if text.contains("forcing trap when growing memory") || text.contains("forcing a memory growth failure") {
+                if text.contains("forcing trap when growing memory")
+                    || text.contains("forcing a memory growth failure")
+                {
                     Self::OutOfMemory
                 } else {
                     Self::Trapped(text)

@@ -50,7 +50,10 @@ pub(crate) fn field_names(names: &[String], purpose: &str) -> Result<Vec<FieldNa
     /// More than any rule needs; bounds the work per event.
     const MOST: usize = 64;
     if names.len() > MOST {
-        return Err(format!("it {purpose} {} fields, more than {MOST}", names.len()));
+        return Err(format!(
+            "it {purpose} {} fields, more than {MOST}",
+            names.len()
+        ));
     }
     names
         .iter()
@@ -61,7 +64,9 @@ pub(crate) fn field_names(names: &[String], purpose: &str) -> Result<Vec<FieldNa
                     .map(|(_, known)| (strsim::damerau_levenshtein(known, name), known))
                     .min()
                     .map_or("", |(_, known)| known);
-                format!("it {purpose} a field that does not exist: {unknown} (nearest: `{nearest}`)")
+                format!(
+                    "it {purpose} a field that does not exist: {unknown} (nearest: `{nearest}`)"
+                )
             })
         })
         .collect()

@@ -43,7 +43,13 @@ impl StateKey {
     pub(crate) fn parse(names: &[String], hash_key: [u8; 16]) -> Result<Self, String> {
         let parts = names
             .iter()
-            .map(|name| NAMES.iter().find(|(known, _)| known == name).map(|(_, part)| *part).ok_or_else(|| name.clone()))
+            .map(|name| {
+                NAMES
+                    .iter()
+                    .find(|(known, _)| known == name)
+                    .map(|(_, part)| *part)
+                    .ok_or_else(|| name.clone())
+            })
             .collect::<Result<Vec<_>, _>>()?;
         Ok(Self { parts, hash_key })
     }
@@ -105,7 +111,10 @@ mod tests {
     fn neighbours_share_a_network_and_strangers_do_not() {
         let key = StateKey::parse(&["source-network".to_owned()], [1; 16]).unwrap();
         let of = |address: &str| {
-            let event = Event { source_ip: Some(address.parse().unwrap()), ..Event::new() };
+            let event = Event {
+                source_ip: Some(address.parse().unwrap()),
+                ..Event::new()
+            };
             key.of(&event)
         };
         assert_eq!(of("192.0.2.1"), of("192.0.2.254"));
@@ -122,6 +131,9 @@ mod tests {
         assert_eq!(key.of(&event), None);
         event.keys.session = 6;
         assert!(key.of(&event).is_some());
-        assert_eq!(StateKey::parse(&["usr".to_owned()], [0; 16]).unwrap_err(), "usr");
+        assert_eq!(
+            StateKey::parse(&["usr".to_owned()], [0; 16]).unwrap_err(),
+            "usr"
+        );
     }
 }

@@ -27,6 +27,8 @@ mod suspension;
 pub use detection::{DetectionRule, RawFinding};
 pub use fault::{Fault, RuleCounters};
 pub use limits::RuleLimits;
-pub use loader::{ConfigureError, Engine, EngineError, EngineSettings, LoadError, LoadedRule, RuleKind};
+pub use loader::{
+    ConfigureError, Engine, EngineError, EngineSettings, LoadError, LoadedRule, RuleKind,
+};
 pub use mapping::MappingRule;
 pub use rule_set::RuleSet;

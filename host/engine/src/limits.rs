@@ -84,7 +84,10 @@ impl EpochClock {
         let thread = std::thread::Builder::new()
             .name("epoch-clock".to_owned())
             .spawn(move || run(&engine, &for_thread))?;
-        Ok(Self { shared, thread: Some(thread) })
+        Ok(Self {
+            shared,
+            thread: Some(thread),
+        })
     }
 
     /// Announces a call: from now on epochs advance.
@@ -113,7 +116,9 @@ fn run(engine: &Engine, shared: &Shared) {
         if idle > PATIENCE {
             shared.asleep.store(true, Ordering::SeqCst);
             // A call announced since the last look must not be missed.
-            while shared.calls.load(Ordering::SeqCst) == seen && !shared.stopped.load(Ordering::SeqCst) {
+            while shared.calls.load(Ordering::SeqCst) == seen
+                && !shared.stopped.load(Ordering::SeqCst)
+            {
                 std::thread::park();
             }
             shared.asleep.store(false, Ordering::SeqCst);

@@ -39,7 +39,11 @@ pub struct EngineSettings {
 
 impl Default for EngineSettings {
     fn default() -> Self {
-        Self { cache_directory: None, largest_component: 10 << 20, hash_key: [0; 16] }
+        Self {
+            cache_directory: None,
+            largest_component: 10 << 20,
+            hash_key: [0; 16],
+        }
     }
 }
 
@@ -82,16 +86,22 @@ pub enum LoadError {
         limit: u64,
     },
     /// The bytes are a core module.
-    #[error("this is a core WebAssembly module, not a component; build it with `sidewatch rule build` or wrap it with sidewatch-componentize")]
+    #[error(
+        "this is a core WebAssembly module, not a component; build it with `sidewatch rule build` or wrap it with sidewatch-componentize"
+    )]
     CoreModule,
     /// The bytes are no component.
     #[error("this is no WebAssembly component: {0}")]
     Malformed(String),
     /// The component wants something from its host.
-    #[error("the component imports `{0}`; rules import nothing (build for wasm32-unknown-unknown, not for WASI)")]
+    #[error(
+        "the component imports `{0}`; rules import nothing (build for wasm32-unknown-unknown, not for WASI)"
+    )]
     Import(String),
     /// The component speaks another version of the interface.
-    #[error("the component exports `{found}`, this host speaks version {INTERFACE_VERSION}; rebuild it with the matching rule-sdk")]
+    #[error(
+        "the component exports `{found}`, this host speaks version {INTERFACE_VERSION}; rebuild it with the matching rule-sdk"
+    )]
     InterfaceVersion {
         /// What it exports.
         found: String,
@@ -188,7 +198,10 @@ pub struct Engine {
 
 impl std::fmt::Debug for Engine {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        formatter.debug_struct("Engine").field("cache", &self.cache.is_some()).finish_non_exhaustive()
+        formatter
+            .debug_struct("Engine")
+            .field("cache", &self.cache.is_some())
+            .finish_non_exhaustive()
     }
 }
 
@@ -200,11 +213,17 @@ impl Engine {
     pub fn new(settings: &EngineSettings) -> Result<Self, EngineError> {
         let mut config = Config::new();
         config.epoch_interruption(true);
-        let wasmtime = Wasmtime::new(&config).map_err(|error| EngineError::Runtime(format!("{error:#}")))?;
+        let wasmtime =
+            Wasmtime::new(&config).map_err(|error| EngineError::Runtime(format!("{error:#}")))?;
         let cache = settings
             .cache_directory
             .as_deref()
-            .map(|path| CompiledCache::open(path).map_err(|source| EngineError::Cache { path: path.to_owned(), source }))
+            .map(|path| {
+                CompiledCache::open(path).map_err(|source| EngineError::Cache {
+                    path: path.to_owned(),
+                    source,
+                })
+            })
             .transpose()?;
         let clock = EpochClock::start(wasmtime.clone()).map_err(EngineError::Clock)?;
         Ok(Self {
@@ -222,10 +241,15 @@ impl Engine {
     /// Says why the file is no usable rule.
     pub fn load_file(&self, path: &Path) -> Result<LoadedRule, LoadError> {
         use std::io::Read as _;
-        let read = |source| LoadError::Read { path: path.to_owned(), source };
+        let read = |source| LoadError::Read {
+            path: path.to_owned(),
+            source,
+        };
         let file = std::fs::File::open(path).map_err(read)?;
         let mut bytes = Vec::new();
-        file.take(self.largest_component + 1).read_to_end(&mut bytes).map_err(read)?;
+        file.take(self.largest_component + 1)
+            .read_to_end(&mut bytes)
+            .map_err(read)?;
         self.load(&bytes)
     }
 
@@ -236,7 +260,10 @@ impl Engine {
     pub fn load(&self, bytes: &[u8]) -> Result<LoadedRule, LoadError> {
         let size = bytes.len() as u64;
         if size > self.largest_component {
-            return Err(LoadError::TooLarge { size, limit: self.largest_component });
+            return Err(LoadError::TooLarge {
+                size,
+                limit: self.largest_component,
+            });
         }
         // Preamble: magic, then version 1 layer 0 for a core module.
         if bytes.starts_with(b"\0asm\x01\0\0\0") {
@@ -246,12 +273,16 @@ impl Engine {
         let (component, cached) = self.component(bytes, &digest)?;
         let kind = self.check(&component)?;
         let mismatch = |error: wasmtime::Error| LoadError::Mismatch(format!("{error:#}"));
-        let prepared = Linker::new(&self.wasmtime).instantiate_pre(&component).map_err(mismatch)?;
+        let prepared = Linker::new(&self.wasmtime)
+            .instantiate_pre(&component)
+            .map_err(mismatch)?;
         let prepared = match kind {
-            RuleKind::Detection => {
-                Prepared::Detection(bindings::detection::DetectionRulePre::new(prepared).map_err(mismatch)?)
-            }
-            RuleKind::Mapping => Prepared::Mapping(bindings::mapping::MappingRulePre::new(prepared).map_err(mismatch)?),
+            RuleKind::Detection => Prepared::Detection(
+                bindings::detection::DetectionRulePre::new(prepared).map_err(mismatch)?,
+            ),
+            RuleKind::Mapping => Prepared::Mapping(
+                bindings::mapping::MappingRulePre::new(prepared).map_err(mismatch)?,
+            ),
         };
         Ok(LoadedRule {
             prepared: Arc::new(prepared),
@@ -265,16 +296,23 @@ impl Engine {
 
     fn component(&self, bytes: &[u8], digest: &RuleDigest) -> Result<(Component, bool), LoadError> {
         let compiler = self.compiler();
-        if let Some(artifact) = self.cache.as_ref().and_then(|cache| cache.read(digest, compiler)) {
-            #[expect(unsafe_code, reason = "the artifact carries this host's authentication code over exactly these bytes")]
+        if let Some(artifact) = self
+            .cache
+            .as_ref()
+            .and_then(|cache| cache.read(digest, compiler))
+        {
+            #[expect(
+                unsafe_code,
+                reason = "the artifact carries this host's authentication code over exactly these bytes"
+            )]
             // SAFETY: only bytes that this host's compiler produced pass the cache's check.
             let component = unsafe { Component::deserialize(&self.wasmtime, &artifact) };
             if let Ok(component) = component {
                 return Ok((component, true));
             }
         }
-        let component =
-            Component::new(&self.wasmtime, bytes).map_err(|error| LoadError::Malformed(format!("{error:#}")))?;
+        let component = Component::new(&self.wasmtime, bytes)
+            .map_err(|error| LoadError::Malformed(format!("{error:#}")))?;
         if let Some(cache) = &self.cache {
             let kept = component.serialize().map_err(std::io::Error::other);
             if let Err(error) = kept.and_then(|artifact| cache.write(digest, compiler, &artifact)) {
@@ -288,7 +326,9 @@ impl Engine {
     fn compiler(&self) -> u64 {
         use std::hash::{Hash as _, Hasher as _};
         let mut hasher = siphasher::sip::SipHasher13::new();
-        self.wasmtime.precompile_compatibility_hash().hash(&mut hasher);
+        self.wasmtime
+            .precompile_compatibility_hash()
+            .hash(&mut hasher);
         hasher.finish()
     }
 
@@ -305,13 +345,19 @@ impl Engine {
             match name {
                 DETECTION => return Ok(RuleKind::Detection),
                 MAPPING => return Ok(RuleKind::Mapping),
-                _ if name.starts_with("sidewatch:rule/detection@") || name.starts_with("sidewatch:rule/mapping@") => {
+                _ if name.starts_with("sidewatch:rule/detection@")
+                    || name.starts_with("sidewatch:rule/mapping@") =>
+                {
                     other_version = Some(name.to_owned());
                 }
                 _ => {}
             }
         }
-        Err(other_version.map_or(LoadError::NoRule, |found| LoadError::InterfaceVersion { found }))
+        Err(
+            other_version.map_or(LoadError::NoRule, |found| LoadError::InterfaceVersion {
+                found,
+            }),
+        )
     }
 }
 
@@ -321,7 +367,11 @@ impl LoadedRule {
     /// # Errors
     /// Names the parameter the rule refuses, or says what is wrong with the
     /// rule.
-    pub fn detection(&self, parameters: &Value, limits: RuleLimits) -> Result<DetectionRule, ConfigureError> {
+    pub fn detection(
+        &self,
+        parameters: &Value,
+        limits: RuleLimits,
+    ) -> Result<DetectionRule, ConfigureError> {
         DetectionRule::new(self, parameters, limits)
     }
 
@@ -330,7 +380,11 @@ impl LoadedRule {
     /// # Errors
     /// Names the parameter the rule refuses, or says what is wrong with the
     /// rule.
-    pub fn mapping(&self, parameters: &Value, limits: RuleLimits) -> Result<MappingRule, ConfigureError> {
+    pub fn mapping(
+        &self,
+        parameters: &Value,
+        limits: RuleLimits,
+    ) -> Result<MappingRule, ConfigureError> {
         MappingRule::new(self, parameters, limits)
     }
 }

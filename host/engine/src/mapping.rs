@@ -62,12 +62,19 @@ pub struct MappingRule {
 
 impl std::fmt::Debug for MappingRule {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        formatter.debug_struct("MappingRule").field("id", &self.descriptor.id).finish_non_exhaustive()
+        formatter
+            .debug_struct("MappingRule")
+            .field("id", &self.descriptor.id)
+            .finish_non_exhaustive()
     }
 }
 
 impl MappingRule {
-    pub(crate) fn new(loaded: &LoadedRule, parameters: &Value, limits: RuleLimits) -> Result<Self, ConfigureError> {
+    pub(crate) fn new(
+        loaded: &LoadedRule,
+        parameters: &Value,
+        limits: RuleLimits,
+    ) -> Result<Self, ConfigureError> {
         let parameters = parameters.to_string();
         let (live, descriptor) = instantiate(loaded, &parameters, &limits)?;
         let descriptor = check(descriptor).map_err(ConfigureError::Description)?;
@@ -90,13 +97,18 @@ impl MappingRule {
         let mut members = Vec::with_capacity(FRAME_EVENTS.min(events.len()));
         for chunk in events.chunks_mut(FRAME_EVENTS) {
             members.clear();
-            members.extend((0..chunk.len()).filter(|at| chunk.get(*at).is_some_and(|event| admits(event))));
+            members.extend(
+                (0..chunk.len()).filter(|at| chunk.get(*at).is_some_and(|event| admits(event))),
+            );
             if !members.is_empty() {
                 add(&self.counters.events, members.len());
                 self.map_members(chunk, &members);
             }
         }
-        add(&self.counters.nanoseconds, usize::try_from(started.elapsed().as_nanos()).unwrap_or(usize::MAX));
+        add(
+            &self.counters.nanoseconds,
+            usize::try_from(started.elapsed().as_nanos()).unwrap_or(usize::MAX),
+        );
     }
 
     fn map_members(&mut self, events: &mut [Box<Event>], members: &[usize]) {
@@ -128,26 +140,45 @@ impl MappingRule {
         self.map_members(events, right);
     }
 
-    fn attempt(&mut self, events: &[Box<Event>], members: &[usize]) -> Result<wire::Outcome, Fault> {
+    fn attempt(
+        &mut self,
+        events: &[Box<Event>],
+        members: &[usize],
+    ) -> Result<wire::Outcome, Fault> {
         let buffers = &mut self.buffers;
         buffers.block.clear();
         buffers.events.clear();
         buffers.texts.clear();
         for event in members.iter().filter_map(|at| events.get(*at)) {
-            buffers.events.push(wire::Event { status: event.status.into(), server_port: event.server_port.into() });
-            append_texts(&mut buffers.block, &mut buffers.texts, &self.descriptor.reads, event, |start, length| {
-                types::Span { start, length }
+            buffers.events.push(wire::Event {
+                status: event.status.into(),
+                server_port: event.server_port.into(),
             });
+            append_texts(
+                &mut buffers.block,
+                &mut buffers.texts,
+                &self.descriptor.reads,
+                event,
+                |start, length| types::Span { start, length },
+            );
         }
         if self.live.is_none() {
-            self.live = Some(match instantiate(&self.loaded, &self.parameters, &self.limits) {
-                Ok((live, _)) => live,
-                Err(ConfigureError::Fault(fault)) => return Err(fault),
-                Err(error) => return Err(Fault::Rejected(error.to_string())),
-            });
+            self.live = Some(
+                match instantiate(&self.loaded, &self.parameters, &self.limits) {
+                    Ok((live, _)) => live,
+                    Err(ConfigureError::Fault(fault)) => return Err(fault),
+                    Err(error) => return Err(Fault::Rejected(error.to_string())),
+                },
+            );
         }
-        let Some(live) = &mut self.live else { return Err(Fault::Rejected("no instance".to_owned())) };
-        let frame = wire::Frame { block: &self.buffers.block, events: &self.buffers.events, texts: &self.buffers.texts };
+        let Some(live) = &mut self.live else {
+            return Err(Fault::Rejected("no instance".to_owned()));
+        };
+        let frame = wire::Frame {
+            block: &self.buffers.block,
+            events: &self.buffers.events,
+            texts: &self.buffers.texts,
+        };
         self.loaded.engine.clock.announce_call();
         live.store.set_epoch_deadline(self.limits.epochs());
         live.bindings
@@ -157,17 +188,28 @@ impl MappingRule {
     }
 
     /// Checks everything, then takes everything: a bad answer changes nothing.
-    fn accept(&self, outcome: &wire::Outcome, events: &mut [Box<Event>], members: &[usize]) -> Result<(), Fault> {
+    fn accept(
+        &self,
+        outcome: &wire::Outcome,
+        events: &mut [Box<Event>],
+        members: &[usize],
+    ) -> Result<(), Fault> {
         let rejected = |text: &str| Err(Fault::Rejected(text.to_owned()));
         if outcome.block.len() > self.limits.output_bytes {
             return rejected("its texts together exceed output_bytes");
         }
-        let most = members.len().saturating_mul(self.descriptor.writes.len().max(1));
+        let most = members
+            .len()
+            .saturating_mul(self.descriptor.writes.len().max(1));
         if outcome.mapped.len() > members.len() || outcome.computed.len() > most {
             return rejected("more answers than events");
         }
         let known = |event: u32| members.get(event as usize).is_some();
-        if !outcome.mapped.iter().all(|mapped| known(mapped.event) && self.annotation(mapped.annotation).is_some()) {
+        if !outcome
+            .mapped
+            .iter()
+            .all(|mapped| known(mapped.event) && self.annotation(mapped.annotation).is_some())
+        {
             return rejected("an annotation that does not exist");
         }
         let text = |computed: &wire::Computed| {
@@ -175,20 +217,34 @@ impl MappingRule {
             std::str::from_utf8(bytes).ok()
         };
         let writes = |field: u32| self.descriptor.writes.get(field as usize);
-        if !outcome.computed.iter().all(|item| known(item.event) && writes(item.field).is_some() && text(item).is_some()) {
+        if !outcome
+            .computed
+            .iter()
+            .all(|item| known(item.event) && writes(item.field).is_some() && text(item).is_some())
+        {
             return rejected("a computed text that is no text of its frame");
         }
         for mapped in &outcome.mapped {
-            let at = members.get(mapped.event as usize).copied().unwrap_or(usize::MAX);
-            if let (Some(event), Some(annotation)) = (events.get_mut(at), self.annotation(mapped.annotation)) {
+            let at = members
+                .get(mapped.event as usize)
+                .copied()
+                .unwrap_or(usize::MAX);
+            if let (Some(event), Some(annotation)) =
+                (events.get_mut(at), self.annotation(mapped.annotation))
+            {
                 event.suppressed |= annotation.suppress;
                 event.activity = annotation.activity;
                 event.annotation = Some(Arc::clone(annotation));
             }
         }
         for item in &outcome.computed {
-            let at = members.get(item.event as usize).copied().unwrap_or(usize::MAX);
-            if let (Some(event), Some(name), Some(text)) = (events.get_mut(at), writes(item.field), text(item)) {
+            let at = members
+                .get(item.event as usize)
+                .copied()
+                .unwrap_or(usize::MAX);
+            if let (Some(event), Some(name), Some(text)) =
+                (events.get_mut(at), writes(item.field), text(item))
+            {
                 match name {
                     FieldName::Field(field) => event.set(*field, text),
                     FieldName::Label(label) => event.set_label(label, text),
@@ -218,9 +274,14 @@ fn instantiate(
     // Configuring compiles a whole table, so it gets more time than a frame.
     store.set_epoch_deadline(limits.epochs().saturating_mul(20));
     let bindings = prepared.instantiate(&mut store).map_err(fault)?;
-    let configured = bindings.sidewatch_rule_mapping().call_configure(&mut store, parameters).map_err(fault)?;
-    let descriptor = configured
-        .map_err(|error| ConfigureError::Parameter { parameter: error.parameter, message: error.message })?;
+    let configured = bindings
+        .sidewatch_rule_mapping()
+        .call_configure(&mut store, parameters)
+        .map_err(fault)?;
+    let descriptor = configured.map_err(|error| ConfigureError::Parameter {
+        parameter: error.parameter,
+        message: error.message,
+    })?;
     Ok((Live { store, bindings }, descriptor))
 }
 
@@ -244,15 +305,25 @@ fn check(descriptor: wire::Descriptor) -> Result<MappingDescriptor, String> {
         return Err(format!("its catalogue has more than {MOST} entries"));
     }
     let writes = field_names(&descriptor.writes, "writes")?;
-    if let Some(field) = RESERVED.into_iter().find(|field| writes.contains(&FieldName::Field(*field))) {
-        return Err(format!("it writes `{}`, which only the host may set", field.name()));
+    if let Some(field) = RESERVED
+        .into_iter()
+        .find(|field| writes.contains(&FieldName::Field(*field)))
+    {
+        return Err(format!(
+            "it writes `{}`, which only the host may set",
+            field.name()
+        ));
     }
     Ok(MappingDescriptor {
         reads: field_names(&descriptor.reads, "reads")?,
         writes,
         id: descriptor.id.into(),
         version: descriptor.version.into(),
-        annotations: descriptor.annotations.into_iter().map(|entry| Arc::new(annotation(entry))).collect(),
+        annotations: descriptor
+            .annotations
+            .into_iter()
+            .map(|entry| Arc::new(annotation(entry)))
+            .collect(),
     })
 }
 

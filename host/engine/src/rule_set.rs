@@ -31,7 +31,10 @@ impl RuleSet {
         for RoutedMapping { rule, sources } in &mut self.mappings {
             rule.map(events, |event| {
                 sources.is_empty()
-                    || event.source.as_ref().is_some_and(|source| sources.iter().any(|admitted| admitted == source))
+                    || event
+                        .source
+                        .as_ref()
+                        .is_some_and(|source| sources.iter().any(|admitted| admitted == source))
             });
         }
         for rule in &mut self.detections {

@@ -25,7 +25,11 @@ struct Entry {
 impl Entry {
     /// What it would be a pity to lose: long histories first.
     fn worth(&self) -> (u64, u32, i64) {
-        let age = self.changed.saturating_sub(self.created).max(0).unsigned_abs();
+        let age = self
+            .changed
+            .saturating_sub(self.created)
+            .max(0)
+            .unsigned_abs();
         // Whole hours of history count; within the same hour, use does.
         (age / 3_600_000, self.changes, self.changed)
     }
@@ -86,7 +90,15 @@ impl States {
             None => {
                 self.bytes += bytes.len() + OVERHEAD;
                 self.index.insert(key, self.slots.len());
-                self.slots.push((key, Entry { bytes: bytes.to_vec(), changed: time, created: time, changes: 1 }));
+                self.slots.push((
+                    key,
+                    Entry {
+                        bytes: bytes.to_vec(),
+                        changed: time,
+                        created: time,
+                        changes: 1,
+                    },
+                ));
             }
         }
         while self.bytes > self.limit && self.slots.len() > 1 {
@@ -95,7 +107,9 @@ impl States {
     }
 
     fn remove(&mut self, key: u64) {
-        let Some(at) = self.index.remove(&key) else { return };
+        let Some(at) = self.index.remove(&key) else {
+            return;
+        };
         if at >= self.slots.len() {
             return;
         }
@@ -117,7 +131,9 @@ impl States {
             self.sampler ^= self.sampler >> 7;
             self.sampler ^= self.sampler << 17;
             let at = usize::try_from(self.sampler).unwrap_or(usize::MAX) % self.slots.len().max(1);
-            let Some((key, entry)) = self.slots.get(at) else { return };
+            let Some((key, entry)) = self.slots.get(at) else {
+                return;
+            };
             if *key != keep && victim.is_none_or(|(_, worth)| entry.worth() < worth) {
                 victim = Some((*key, entry.worth()));
             }
@@ -177,7 +193,10 @@ mod tests {
             states.set(1_000 + invented, b"x", 48 * HOUR);
             assert!(states.bytes() <= 1 << 20);
         }
-        assert_eq!(states.get(42, 48 * HOUR), Some(&b"history of a real person"[..]));
+        assert_eq!(
+            states.get(42, 48 * HOUR),
+            Some(&b"history of a real person"[..])
+        );
         assert!(states.evicted() > 900_000);
     }
 

@@ -29,14 +29,21 @@ impl Suspension {
 
     /// How much longer, if it is.
     pub(crate) fn remaining(&self, now: Instant) -> Option<Duration> {
-        self.until.and_then(|until| until.checked_duration_since(now)).filter(|left| !left.is_zero())
+        self.until
+            .and_then(|until| until.checked_duration_since(now))
+            .filter(|left| !left.is_zero())
     }
 
     /// Notes a fault that began at `now` and took `cost`; returns the pause if
     /// the rule is suspended because of it.
     pub(crate) fn strike(&mut self, now: Instant, cost: Duration) -> Option<Duration> {
-        if self.window_began.is_none_or(|began| now.duration_since(began) > WINDOW) {
-            let calm = self.until.is_none_or(|until| now.saturating_duration_since(until) > WINDOW);
+        if self
+            .window_began
+            .is_none_or(|began| now.duration_since(began) > WINDOW)
+        {
+            let calm = self
+                .until
+                .is_none_or(|until| now.saturating_duration_since(until) > WINDOW);
             if calm {
                 self.pause = Duration::ZERO;
             }
@@ -64,10 +71,21 @@ mod tests {
         let start = Instant::now();
         let mut rare = Suspension::default();
         for n in 0..1_000 {
-            assert_eq!(rare.strike(start + Duration::from_millis(n * 10), Duration::from_micros(50)), None);
+            assert_eq!(
+                rare.strike(
+                    start + Duration::from_millis(n * 10),
+                    Duration::from_micros(50)
+                ),
+                None
+            );
         }
         let mut looping = Suspension::default();
-        let struck = (0..30).find_map(|n| looping.strike(start + Duration::from_millis(n * 12), Duration::from_millis(11)));
+        let struck = (0..30).find_map(|n| {
+            looping.strike(
+                start + Duration::from_millis(n * 12),
+                Duration::from_millis(11),
+            )
+        });
         assert_eq!(struck, Some(SHORTEST));
         assert!(looping.holds(start + Duration::from_millis(500)));
         assert!(!looping.holds(start + Duration::from_secs(3)));

@@ -56,7 +56,8 @@ impl Collector for Snapshot {
                 let labelled = metric.encode_family(labels)?;
                 match family.kind {
                     Kind::Counter => ConstCounter::new(*value).encode(labelled)?,
-                    Kind::Gauge => ConstGauge::new(i64::try_from(*value).unwrap_or(i64::MAX)).encode(labelled)?,
+                    Kind::Gauge => ConstGauge::new(i64::try_from(*value).unwrap_or(i64::MAX))
+                        .encode(labelled)?,
                 }
             }
         }
@@ -81,7 +82,12 @@ impl Snapshot {
             samples: status
                 .databases()
                 .into_iter()
-                .map(|database| (vec![("path", database.path.display().to_string())], database.build_epoch))
+                .map(|database| {
+                    (
+                        vec![("path", database.path.display().to_string())],
+                        database.build_epoch,
+                    )
+                })
                 .collect(),
         });
         families.retain(|family| !family.samples.is_empty());
@@ -96,7 +102,12 @@ impl Snapshot {
                 counters
                     .snapshot()
                     .named()
-                    .map(|(what, value)| (vec![("source", name.clone()), ("what", what.to_owned())], value))
+                    .map(|(what, value)| {
+                        (
+                            vec![("source", name.clone()), ("what", what.to_owned())],
+                            value,
+                        )
+                    })
                     .collect::<Vec<_>>()
             })
             .collect();
@@ -117,7 +128,12 @@ impl Snapshot {
             ("forwarded", &counters.forwarded),
         ];
         vec![
-            single("pipeline_received_events", "Events taken from the sources", Kind::Counter, read(&counters.received)),
+            single(
+                "pipeline_received_events",
+                "Events taken from the sources",
+                Kind::Counter,
+                read(&counters.received),
+            ),
             Family {
                 name: "pipeline_events",
                 help: "Events by what became of them; with those waiting they add up to those received",
@@ -126,8 +142,18 @@ impl Snapshot {
                     .map(|(name, counter)| (vec![("outcome", name.to_owned())], read(counter)))
                     .into(),
             },
-            single("pipeline_waiting_events", "Halves of requests waiting for the other", Kind::Gauge, read(&counters.waiting)),
-            single("pipeline_findings", "Findings of all rules", Kind::Counter, read(&counters.findings)),
+            single(
+                "pipeline_waiting_events",
+                "Halves of requests waiting for the other",
+                Kind::Gauge,
+                read(&counters.waiting),
+            ),
+            single(
+                "pipeline_findings",
+                "Findings of all rules",
+                Kind::Counter,
+                read(&counters.findings),
+            ),
         ]
     }
 
@@ -156,17 +182,27 @@ impl Snapshot {
                 kind: Kind::Counter,
                 samples: records,
             },
-            Family { name: "sink_waiting_records", help: "Records waiting for a sink", kind: Kind::Gauge, samples: waiting },
+            Family {
+                name: "sink_waiting_records",
+                help: "Records waiting for a sink",
+                kind: Kind::Gauge,
+                samples: waiting,
+            },
         ]
     }
 
     fn rules(status: &Status) -> Vec<Family> {
-        let family = |name, help, kind, value: fn(&sidewatch_engine::RuleCounters) -> &AtomicU64| Family {
-            name,
-            help,
-            kind,
-            samples: status.rules.iter().map(|rule| (vec![("rule", rule.id.clone())], read(value(&rule.counters)))).collect(),
-        };
+        let family =
+            |name, help, kind, value: fn(&sidewatch_engine::RuleCounters) -> &AtomicU64| Family {
+                name,
+                help,
+                kind,
+                samples: status
+                    .rules
+                    .iter()
+                    .map(|rule| (vec![("rule", rule.id.clone())], read(value(&rule.counters))))
+                    .collect(),
+            };
         let faults = status
             .rules
             .iter()
@@ -178,23 +214,75 @@ impl Snapshot {
                     ("out_of_memory", &counters.out_of_memory),
                     ("rejected", &counters.rejected),
                 ]
-                .map(|(reason, counter)| (vec![("rule", rule.id.clone()), ("reason", reason.to_owned())], read(counter)))
+                .map(|(reason, counter)| {
+                    (
+                        vec![("rule", rule.id.clone()), ("reason", reason.to_owned())],
+                        read(counter),
+                    )
+                })
             })
             .collect();
         vec![
-            family("rule_events", "Events a rule was given", Kind::Counter, |rule| &rule.events),
-            family("rule_findings", "Findings of a rule", Kind::Counter, |rule| &rule.findings),
-            family("rule_nanoseconds", "Time spent in a rule", Kind::Counter, |rule| &rule.nanoseconds),
-            family("rule_quarantined_events", "Events a rule could not evaluate", Kind::Counter, |rule| &rule.quarantined),
-            family("rule_skipped_events", "Events passed by while a rule was suspended", Kind::Counter, |rule| &rule.skipped),
-            family("rule_states", "States a rule keeps", Kind::Gauge, |rule| &rule.states),
-            family("rule_state_bytes", "Bytes of states a rule keeps", Kind::Gauge, |rule| &rule.state_bytes),
-            family("rule_states_evicted", "States forgotten for want of room", Kind::Counter, |rule| &rule.states_evicted),
-            Family { name: "rule_faults", help: "Frames a rule failed on", kind: Kind::Counter, samples: faults },
+            family(
+                "rule_events",
+                "Events a rule was given",
+                Kind::Counter,
+                |rule| &rule.events,
+            ),
+            family(
+                "rule_findings",
+                "Findings of a rule",
+                Kind::Counter,
+                |rule| &rule.findings,
+            ),
+            family(
+                "rule_nanoseconds",
+                "Time spent in a rule",
+                Kind::Counter,
+                |rule| &rule.nanoseconds,
+            ),
+            family(
+                "rule_quarantined_events",
+                "Events a rule could not evaluate",
+                Kind::Counter,
+                |rule| &rule.quarantined,
+            ),
+            family(
+                "rule_skipped_events",
+                "Events passed by while a rule was suspended",
+                Kind::Counter,
+                |rule| &rule.skipped,
+            ),
+            family("rule_states", "States a rule keeps", Kind::Gauge, |rule| {
+                &rule.states
+            }),
+            family(
+                "rule_state_bytes",
+                "Bytes of states a rule keeps",
+                Kind::Gauge,
+                |rule| &rule.state_bytes,
+            ),
+            family(
+                "rule_states_evicted",
+                "States forgotten for want of room",
+                Kind::Counter,
+                |rule| &rule.states_evicted,
+            ),
+            Family {
+                name: "rule_faults",
+                help: "Frames a rule failed on",
+                kind: Kind::Counter,
+                samples: faults,
+            },
         ]
     }
 }
 
 fn single(name: &'static str, help: &'static str, kind: Kind, value: u64) -> Family {
-    Family { name, help, kind, samples: vec![(Vec::new(), value)] }
+    Family {
+        name,
+        help,
+        kind,
+        samples: vec![(Vec::new(), value)],
+    }
 }

@@ -38,14 +38,18 @@ pub struct AdminError {
 /// # Errors
 /// The address is in use or not ours.
 pub async fn bind(address: SocketAddr) -> Result<TcpListener, AdminError> {
-    TcpListener::bind(address).await.map_err(|source| AdminError { address, source })
+    TcpListener::bind(address)
+        .await
+        .map_err(|source| AdminError { address, source })
 }
 
 /// Answers until the future is dropped.
 pub async fn serve(listener: TcpListener, status: Arc<Status>) {
     let permits = Arc::new(Semaphore::new(CONNECTIONS));
     loop {
-        let Ok(permit) = Arc::clone(&permits).acquire_owned().await else { return };
+        let Ok(permit) = Arc::clone(&permits).acquire_owned().await else {
+            return;
+        };
         let stream = match listener.accept().await {
             Ok((stream, _)) => stream,
             Err(error) => {
@@ -78,18 +82,26 @@ fn answer(request: &Request<Incoming>, status: &Status) -> Response<Full<Bytes>>
     }
     match request.uri().path() {
         "/livez" if status.alive.load(Ordering::Acquire) => text(StatusCode::OK, "alive\n"),
-        "/livez" => text(StatusCode::SERVICE_UNAVAILABLE, "the folding thread does not run\n"),
+        "/livez" => text(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "the folding thread does not run\n",
+        ),
         "/readyz" => ready(status),
         "/metrics" => match metrics::exposition(status) {
             Ok(body) => {
                 let mut response = text(StatusCode::OK, body);
-                let kind = HeaderValue::from_static("application/openmetrics-text; version=1.0.0; charset=utf-8");
+                let kind = HeaderValue::from_static(
+                    "application/openmetrics-text; version=1.0.0; charset=utf-8",
+                );
                 response.headers_mut().insert(CONTENT_TYPE, kind);
                 response
             }
             Err(error) => text(StatusCode::INTERNAL_SERVER_ERROR, format!("{error}\n")),
         },
-        _ => text(StatusCode::NOT_FOUND, "there are /livez, /readyz and /metrics\n"),
+        _ => text(
+            StatusCode::NOT_FOUND,
+            "there are /livez, /readyz and /metrics\n",
+        ),
     }
 }
 
@@ -97,18 +109,32 @@ fn answer(request: &Request<Incoming>, status: &Status) -> Response<Full<Bytes>>
 /// listed, but do not make the sidecar unready: it takes events all the same.
 fn ready(status: &Status) -> Response<Full<Bytes>> {
     let ready = status.ready.load(Ordering::Acquire);
-    let mut body = String::from(if ready { "ready\n" } else { "not ready: starting or ending\n" });
+    let mut body = String::from(if ready {
+        "ready\n"
+    } else {
+        "not ready: starting or ending\n"
+    });
     for (name, counters) in &status.sinks {
         if let Some(error) = counters.last_error() {
             body.push_str(&format!("sink {name}: {}\n", error.escape_debug()));
         }
     }
-    text(if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE }, body)
+    text(
+        if ready {
+            StatusCode::OK
+        } else {
+            StatusCode::SERVICE_UNAVAILABLE
+        },
+        body,
+    )
 }
 
 fn text(status: StatusCode, body: impl Into<Bytes>) -> Response<Full<Bytes>> {
     let mut response = Response::new(Full::new(body.into()));
     *response.status_mut() = status;
-    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
+    response.headers_mut().insert(
+        CONTENT_TYPE,
+        HeaderValue::from_static("text/plain; charset=utf-8"),
+    );
     response
 }

@@ -27,7 +27,11 @@ pub(super) fn run(arguments: &ExplainArguments) -> Result<u8> {
     let mut prepared = prepare(&arguments.common)?;
     let mut code = 0;
     let lines = if arguments.lines == ["-"] {
-        std::io::read_to_string(std::io::stdin()).context("cannot read standard input")?.lines().map(str::to_owned).collect()
+        std::io::read_to_string(std::io::stdin())
+            .context("cannot read standard input")?
+            .lines()
+            .map(str::to_owned)
+            .collect()
     } else {
         arguments.lines.clone()
     };
@@ -40,17 +44,30 @@ pub(super) fn run(arguments: &ExplainArguments) -> Result<u8> {
         let mut text = format!("line       {}\n", visible(line));
         if let Err(error) = prepared.format.decode(line.as_bytes(), &mut event) {
             code = INCOMPLETE;
-            writeln!(text, "parse      failed: {error}\n           format: {}", visible(&prepared.format_text))?;
+            writeln!(
+                text,
+                "parse      failed: {error}\n           format: {}",
+                visible(&prepared.format_text)
+            )?;
             terminal::print(&text)?;
             continue;
         }
-        let parsed: Vec<_> = event.fields().map(|(field, text)| (field.name(), text.to_owned())).collect();
+        let parsed: Vec<_> = event
+            .fields()
+            .map(|(field, text)| (field.name(), text.to_owned()))
+            .collect();
         let mut section = "parse";
         for (name, value) in &parsed {
             writeln!(text, "{section:<10} {name} = {}", visible(value))?;
             section = "";
         }
-        writeln!(text, "{:<10} time = {}, status = {}", "", show::time(event.time), event.status)?;
+        writeln!(
+            text,
+            "{:<10} time = {}, status = {}",
+            "",
+            show::time(event.time),
+            event.status
+        )?;
         let mut section = "enrich";
         for (what, why) in prepared.processor.enricher.explain(&event) {
             writeln!(text, "{section:<10} {what}: {}", visible(&why))?;
@@ -68,7 +85,10 @@ pub(super) fn run(arguments: &ExplainArguments) -> Result<u8> {
 
 fn mapping(event: &Event, parsed: &[(&str, String)], text: &mut String) -> std::fmt::Result {
     let mut section = "mapping";
-    for (field, value) in event.fields().filter(|(field, _)| !parsed.iter().any(|(name, _)| *name == field.name())) {
+    for (field, value) in event
+        .fields()
+        .filter(|(field, _)| !parsed.iter().any(|(name, _)| *name == field.name()))
+    {
         writeln!(text, "{section:<10} {} = {}", field.name(), visible(value))?;
         section = "";
     }
@@ -77,7 +97,11 @@ fn mapping(event: &Event, parsed: &[(&str, String)], text: &mut String) -> std::
         section = "";
     }
     if event.activity != Activity::Other {
-        writeln!(text, "{section:<10} counts as {:?} for the rules", event.activity)?;
+        writeln!(
+            text,
+            "{section:<10} counts as {:?} for the rules",
+            event.activity
+        )?;
     }
     if event.suppressed {
         writeln!(text, "{section:<10} suppressed: goes to no sink")?;
@@ -85,14 +109,24 @@ fn mapping(event: &Event, parsed: &[(&str, String)], text: &mut String) -> std::
     Ok(())
 }
 
-fn verdicts(processor: &mut crate::pipeline::Processor, event: Box<Event>, text: &mut String) -> std::fmt::Result {
+fn verdicts(
+    processor: &mut crate::pipeline::Processor,
+    event: Box<Event>,
+    text: &mut String,
+) -> std::fmt::Result {
     let event: Arc<Event> = Arc::from(event);
     let findings = processor.take_findings(|_| Some(Arc::clone(&event)));
     for rule in &processor.rules.detections {
         let id = &rule.descriptor.id;
-        let found: Vec<_> = findings.iter().filter(|finding| finding.rule == *id).collect();
+        let found: Vec<_> = findings
+            .iter()
+            .filter(|finding| finding.rule == *id)
+            .collect();
         let key = rule.descriptor.key.join("+");
-        let seen = rule.counters.events.load(std::sync::atomic::Ordering::Relaxed);
+        let seen = rule
+            .counters
+            .events
+            .load(std::sync::atomic::Ordering::Relaxed);
         match (found.as_slice(), seen) {
             ([], 0) => writeln!(text, "rule       {id}: not asked, the event has no {key}")?,
             ([], _) => writeln!(text, "rule       {id}: no finding")?,

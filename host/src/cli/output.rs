@@ -40,19 +40,31 @@ impl Output {
     pub(super) fn open(path: Option<&Path>, format: OutputFormat) -> Result<Self> {
         let writer: Box<dyn Write + Send> = match path {
             Some(path) if path != Path::new("-") => {
-                let file = File::create(path).with_context(|| format!("cannot write {}", path.display()))?;
+                let file = File::create(path)
+                    .with_context(|| format!("cannot write {}", path.display()))?;
                 Box::new(BufWriter::with_capacity(CHUNK, file))
             }
             _ => Box::new(io::stdout()),
         };
-        Ok(Self { writer, format, cef: cef::CefSettings::default(), buffer: Vec::with_capacity(CHUNK * 2) })
+        Ok(Self {
+            writer,
+            format,
+            cef: cef::CefSettings::default(),
+            buffer: Vec::with_capacity(CHUNK * 2),
+        })
     }
 
     /// Writes one event; gives it back, since encoders share events.
     pub(super) fn event(&mut self, event: Box<Event>) -> io::Result<()> {
         match self.format {
-            OutputFormat::Json => json::encode(&Delivery::Event(Arc::from(event)), &mut self.buffer),
-            OutputFormat::Cef => cef::encode(&Delivery::Event(Arc::from(event)), &self.cef, &mut self.buffer),
+            OutputFormat::Json => {
+                json::encode(&Delivery::Event(Arc::from(event)), &mut self.buffer)
+            }
+            OutputFormat::Cef => cef::encode(
+                &Delivery::Event(Arc::from(event)),
+                &self.cef,
+                &mut self.buffer,
+            ),
             OutputFormat::Findings | OutputFormat::None => return Ok(()),
         }
         self.end_record()
@@ -63,7 +75,9 @@ impl Output {
         match self.format {
             OutputFormat::Json => json::encode(&delivery, &mut self.buffer),
             OutputFormat::Cef => cef::encode(&delivery, &self.cef, &mut self.buffer),
-            OutputFormat::Findings => self.buffer.extend_from_slice(show::finding(finding).as_bytes()),
+            OutputFormat::Findings => self
+                .buffer
+                .extend_from_slice(show::finding(finding).as_bytes()),
             OutputFormat::None => return Ok(()),
         }
         self.end_record()
@@ -76,7 +90,11 @@ impl Output {
 
     fn end_record(&mut self) -> io::Result<()> {
         self.buffer.push(b'\n');
-        if self.buffer.len() >= CHUNK { self.write_out() } else { Ok(()) }
+        if self.buffer.len() >= CHUNK {
+            self.write_out()
+        } else {
+            Ok(())
+        }
     }
 
     fn write_out(&mut self) -> io::Result<()> {

@@ -91,20 +91,35 @@ pub struct Prepared {
 pub fn prepare(common: &Common) -> Result<Prepared> {
     let mut config = match &common.config {
         Some(path) => ConfigFile::load(path)?,
-        None => ConfigFile { data_directory: personal_directory(), ..ConfigFile::default() },
+        None => ConfigFile {
+            data_directory: personal_directory(),
+            ..ConfigFile::default()
+        },
     };
     let geoip = &mut config.enrichment.geoip;
     geoip.city = common.geoip_city.clone().or(geoip.city.take());
     geoip.asn = common.geoip_asn.clone().or(geoip.asn.take());
     let pack = Pack::load(&common.pack)?;
-    let format_text = common.log_format.clone().unwrap_or_else(|| pack.format.clone());
+    let format_text = common
+        .log_format
+        .clone()
+        .unwrap_or_else(|| pack.format.clone());
     let format = log_format(&format_text, &pack).context("--log-format")?;
     let keys = Keys::open(&config.data_directory)?;
     let enricher = Enricher::new(&config.enrichment, keys.hash)?;
     let engine = engine(&config.data_directory, &keys)?;
-    let directory = rules::rules_directory(common.rules.as_deref().or(config.rules_directory.as_deref()))?;
+    let directory = rules::rules_directory(
+        common
+            .rules
+            .as_deref()
+            .or(config.rules_directory.as_deref()),
+    )?;
     let rule_set = rules::build(&engine, &directory, &[(pack, Vec::new())], &config.rules)?;
-    Ok(Prepared { format, format_text, processor: Processor::new(enricher, rule_set) })
+    Ok(Prepared {
+        format,
+        format_text,
+        processor: Processor::new(enricher, rule_set),
+    })
 }
 
 /// What became of the lines.
@@ -141,9 +156,16 @@ impl Tally {
             self.suppressed,
             self.unreadable
         ));
-        let findings = self.findings.iter().map(|(kind, (incidents, users))| (&**kind, incidents.len(), users.len()));
+        let findings = self
+            .findings
+            .iter()
+            .map(|(kind, (incidents, users))| (&**kind, incidents.len(), users.len()));
         let table = show::summary(findings);
-        text.push_str(if table.is_empty() { "  no findings\n" } else { &table });
+        text.push_str(if table.is_empty() {
+            "  no findings\n"
+        } else {
+            &table
+        });
         text
     }
 }
@@ -180,13 +202,16 @@ pub(super) fn run(arguments: &ReplayArguments) -> Result<u8> {
             Err(Ended::Output(error)) => return Err(error).context("cannot write the output"),
             Err(Ended::Input(error)) => {
                 failed = true;
-                progress.suspend(|| terminal::note(&format!("sidewatch: {}: {error}", path.display())));
+                progress
+                    .suspend(|| terminal::note(&format!("sidewatch: {}: {error}", path.display())));
             }
         }
     }
     progress.finish_and_clear();
     match replay.flush().and_then(|()| replay.output.finish()) {
-        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => return Err(error).context("cannot write the output"),
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+            return Err(error).context("cannot write the output");
+        }
         _ => {}
     }
     if !arguments.quiet {
@@ -204,13 +229,22 @@ pub(super) fn run(arguments: &ReplayArguments) -> Result<u8> {
 /// A bar over the bytes of all files; indicatif hides it when standard error
 /// is no terminal.
 fn progress(files: &[PathBuf]) -> ProgressBar {
-    let sizes: Option<Vec<u64>> = files.iter().map(|path| std::fs::metadata(path).map(|data| data.len()).ok()).collect();
-    let gzip = files.iter().any(|path| path.extension().is_some_and(|extension| extension == "gz"));
+    let sizes: Option<Vec<u64>> = files
+        .iter()
+        .map(|path| std::fs::metadata(path).map(|data| data.len()).ok())
+        .collect();
+    let gzip = files
+        .iter()
+        .any(|path| path.extension().is_some_and(|extension| extension == "gz"));
     let (bar, template) = match sizes {
-        Some(sizes) if !gzip => {
-            (ProgressBar::new(sizes.iter().sum()), "{bar:40} {percent}% {bytes}/{total_bytes} {eta} left")
-        }
-        _ => (ProgressBar::new_spinner(), "{spinner} {bytes} read, {bytes_per_sec}"),
+        Some(sizes) if !gzip => (
+            ProgressBar::new(sizes.iter().sum()),
+            "{bar:40} {percent}% {bytes}/{total_bytes} {eta} left",
+        ),
+        _ => (
+            ProgressBar::new_spinner(),
+            "{spinner} {bytes} read, {bytes_per_sec}",
+        ),
     };
     match ProgressStyle::with_template(template) {
         Ok(style) => bar.with_style(style),
@@ -225,9 +259,13 @@ enum Ended {
 
 impl Replay {
     fn file(&mut self, path: &Path, progress: &ProgressBar) -> Result<(), Ended> {
-        let mut reader = replay::open_lines(path, lines::DEFAULT_LINE_LIMIT).map_err(Ended::Input)?;
+        let mut reader =
+            replay::open_lines(path, lines::DEFAULT_LINE_LIMIT).map_err(Ended::Input)?;
         let name = digest(path.as_os_str().as_encoded_bytes());
-        let fingerprint = name.iter().take(16).fold(0, |number, byte| (number << 8) | u128::from(*byte));
+        let fingerprint = name
+            .iter()
+            .take(16)
+            .fold(0, |number, byte| (number << 8) | u128::from(*byte));
         let mut shown_to = 0;
         while let Some(line) = reader.next_line().map_err(Ended::Input)? {
             self.tally.lines += 1;
@@ -248,7 +286,9 @@ impl Replay {
                         let text = format!("{}:{}: {error}", path.display(), line.number);
                         progress.suspend(|| terminal::note(&text));
                     } else if self.tally.unreadable == SHOWN + 1 {
-                        progress.suspend(|| terminal::note("further unreadable lines are only counted"));
+                        progress.suspend(|| {
+                            terminal::note("further unreadable lines are only counted")
+                        });
                     }
                     event.clear();
                     self.spare.push(event);
@@ -269,8 +309,10 @@ impl Replay {
         self.tally.events += self.batch.len() as u64;
         if self.prepared.processor.has_findings() {
             let batch = &self.batch;
-            let findings =
-                self.prepared.processor.take_findings(|at| batch.get(at).map(|event| Arc::new(Event::clone(event))));
+            let findings = self
+                .prepared
+                .processor
+                .take_findings(|at| batch.get(at).map(|event| Arc::new(Event::clone(event))));
             for finding in findings {
                 self.tally.add(&finding);
                 self.output.finding(&finding)?;

@@ -47,7 +47,10 @@ pub struct RunArguments {
 
 pub(super) fn run(arguments: &RunArguments) -> Result<u8> {
     let config = ConfigFile::load(&arguments.config)?;
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().context("cannot start the runtime")?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .context("cannot start the runtime")?;
     runtime.block_on(serve(&config))?;
     Ok(0)
 }
@@ -59,7 +62,10 @@ async fn serve(config: &ConfigFile) -> Result<()> {
     let admin = match config.admin.listen {
         Some(address) => {
             let listener = admin::bind(address).await?;
-            terminal::note(&format!("admin      http://{}/metrics /readyz /livez", listener.local_addr()?));
+            terminal::note(&format!(
+                "admin      http://{}/metrics /readyz /livez",
+                listener.local_addr()?
+            ));
             Some(tokio::spawn(admin::serve(listener, Arc::clone(&status))))
         }
         None => None,
@@ -78,7 +84,8 @@ async fn serve(config: &ConfigFile) -> Result<()> {
         admin.abort();
     }
     let counters = &status.pipeline;
-    let read = |counter: &std::sync::atomic::AtomicU64| counter.load(std::sync::atomic::Ordering::Relaxed);
+    let read =
+        |counter: &std::sync::atomic::AtomicU64| counter.load(std::sync::atomic::Ordering::Relaxed);
     tracing::info!(
         received = read(&counters.received),
         forwarded = read(&counters.forwarded),

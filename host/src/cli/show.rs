@@ -11,8 +11,10 @@ use super::terminal::visible;
 /// Milliseconds since the epoch as RFC 3339 in UTC.
 #[must_use]
 pub fn time(milliseconds: i64) -> String {
-    DateTime::from_timestamp_millis(milliseconds)
-        .map_or_else(|| "unknown time".to_owned(), |time| time.to_rfc3339_opts(SecondsFormat::Secs, true))
+    DateTime::from_timestamp_millis(milliseconds).map_or_else(
+        || "unknown time".to_owned(),
+        |time| time.to_rfc3339_opts(SecondsFormat::Secs, true),
+    )
 }
 
 /// One value of evidence.
@@ -32,7 +34,11 @@ pub fn value(value: &EvidenceValue) -> String {
 #[must_use]
 pub fn finding(finding: &Finding) -> String {
     let mut text = String::new();
-    let user = finding.event.get(Field::UserName).or(finding.event.get(Field::UserId)).unwrap_or("-");
+    let user = finding
+        .event
+        .get(Field::UserName)
+        .or(finding.event.get(Field::UserId))
+        .unwrap_or("-");
     // Writing into a string cannot fail.
     drop(write!(
         text,
@@ -43,17 +49,37 @@ pub fn finding(finding: &Finding) -> String {
         visible(user),
         visible(&finding.title)
     ));
-    let width = finding.evidence.iter().map(|item| item.name.chars().count()).max().unwrap_or(0).min(32);
+    let width = finding
+        .evidence
+        .iter()
+        .map(|item| item.name.chars().count())
+        .max()
+        .unwrap_or(0)
+        .min(32);
     for item in &finding.evidence {
-        drop(write!(text, "\n    {:<width$}  {}", visible(&item.name), value(&item.value)));
+        drop(write!(
+            text,
+            "\n    {:<width$}  {}",
+            visible(&item.name),
+            value(&item.value)
+        ));
     }
     drop(write!(
         text,
         "\n    {:<width$}  {:016x}, report {}, {} {}, score {:.2}",
-        "incident", finding.incident, finding.occurrence, finding.rule, finding.rule_version, finding.score
+        "incident",
+        finding.incident,
+        finding.occurrence,
+        finding.rule,
+        finding.rule_version,
+        finding.score
     ));
     if !finding.technique.is_empty() {
-        drop(write!(text, "\n    {:<width$}  MITRE ATT&CK {}", "technique", finding.technique));
+        drop(write!(
+            text,
+            "\n    {:<width$}  MITRE ATT&CK {}",
+            "technique", finding.technique
+        ));
     }
     text
 }
@@ -63,7 +89,10 @@ pub fn finding(finding: &Finding) -> String {
 pub fn summary<'a>(findings: impl Iterator<Item = (&'a str, usize, usize)>) -> String {
     let mut text = String::new();
     for (kind, incidents, users) in findings {
-        drop(writeln!(text, "  {kind:<28} {incidents:>7} incidents  {users:>6} users"));
+        drop(writeln!(
+            text,
+            "  {kind:<28} {incidents:>7} incidents  {users:>6} users"
+        ));
     }
     text
 }

@@ -23,7 +23,8 @@ pub struct ValidateArguments {
 pub(super) fn run(arguments: &ValidateArguments) -> Result<u8> {
     let config = ConfigFile::load(&arguments.file)?;
     if !arguments.no_environment {
-        let summary = check(&config).context("the configuration is well formed, but cannot be used here")?;
+        let summary =
+            check(&config).context("the configuration is well formed, but cannot be used here")?;
         terminal::print(&summary)?;
     }
     terminal::print(&format!(

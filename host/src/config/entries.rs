@@ -67,12 +67,18 @@ fn yes() -> bool {
 /// Records that wait for a sink when nothing is said.
 const DEFAULT_QUEUE: usize = 100_000;
 
-fn take<T: DeserializeOwned, E: serde::de::Error>(table: &mut Table, key: &str) -> Result<Option<T>, E> {
+fn take<T: DeserializeOwned, E: serde::de::Error>(
+    table: &mut Table,
+    key: &str,
+) -> Result<Option<T>, E> {
     match table.remove(key) {
         None => Ok(None),
-        Some(value) => value.try_into().map(Some).map_err(|error: toml::de::Error| {
-            E::custom(format_args!("`{key}`: {}", error.message()))
-        }),
+        Some(value) => value
+            .try_into()
+            .map(Some)
+            .map_err(|error: toml::de::Error| {
+                E::custom(format_args!("`{key}`: {}", error.message()))
+            }),
     }
 }
 
@@ -83,14 +89,16 @@ fn required<E: serde::de::Error>(table: &mut Table, key: &'static str) -> Result
 /// Reads the rest of an entry by its `type`. Going through the concrete type
 /// (not the tagged enum) keeps the list of valid keys in the error.
 fn rest<T: DeserializeOwned, E: serde::de::Error>(table: Table, common: &[&str]) -> Result<T, E> {
-    Value::Table(table).try_into().map_err(|error: toml::de::Error| {
-        let mut message = error.message().to_owned();
-        if message.starts_with("unknown field") && !common.is_empty() {
-            let ours: Vec<_> = common.iter().map(|key| format!("`{key}`")).collect();
-            message = format!("{message}, {}", ours.join(", "));
-        }
-        E::custom(message)
-    })
+    Value::Table(table)
+        .try_into()
+        .map_err(|error: toml::de::Error| {
+            let mut message = error.message().to_owned();
+            if message.starts_with("unknown field") && !common.is_empty() {
+                let ours: Vec<_> = common.iter().map(|key| format!("`{key}`")).collect();
+                message = format!("{message}, {}", ours.join(", "));
+            }
+            E::custom(message)
+        })
 }
 
 impl<'de> Deserialize<'de> for SourceEntry {
@@ -108,9 +116,20 @@ impl<'de> Deserialize<'de> for SourceEntry {
             "file" => SourceSettings::File(rest(table, &COMMON)?),
             "tcp" => SourceSettings::Tcp(rest(table, &COMMON)?),
             "stdin" => SourceSettings::Stdin(rest(table, &COMMON)?),
-            _ => return Err(D::Error::unknown_variant(&kind, &["mirror", "syslog", "file", "tcp", "stdin"])),
+            _ => {
+                return Err(D::Error::unknown_variant(
+                    &kind,
+                    &["mirror", "syslog", "file", "tcp", "stdin"],
+                ));
+            }
         };
-        Ok(Self { id, pack, format, request, settings })
+        Ok(Self {
+            id,
+            pack,
+            format,
+            request,
+            settings,
+        })
     }
 }
 
@@ -127,8 +146,18 @@ impl<'de> Deserialize<'de> for SinkEntry {
             "syslog" => SinkSettings::Syslog(rest(table, &COMMON)?),
             "file" => SinkSettings::File(rest(table, &COMMON)?),
             "console" => SinkSettings::Console(rest(table, &COMMON)?),
-            _ => return Err(D::Error::unknown_variant(&kind, &["tirreno", "syslog", "file", "console"])),
+            _ => {
+                return Err(D::Error::unknown_variant(
+                    &kind,
+                    &["tirreno", "syslog", "file", "console"],
+                ));
+            }
         };
-        Ok(Self { id, filter, queue, settings })
+        Ok(Self {
+            id,
+            filter,
+            queue,
+            settings,
+        })
     }
 }

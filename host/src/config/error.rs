@@ -46,8 +46,13 @@ impl ConfigError {
     /// Places what the TOML reader complains about.
     pub(crate) fn from_toml(name: &str, text: &str, error: &toml::de::Error) -> Self {
         let message = error.message().trim().to_owned();
-        let unknown = quoted_after(&message, "unknown field `").or_else(|| quoted_after(&message, "unknown variant `"));
-        let mut start = error.span().unwrap_or(Range { start: 0, end: 0 }).start.min(text.len());
+        let unknown = quoted_after(&message, "unknown field `")
+            .or_else(|| quoted_after(&message, "unknown variant `"));
+        let mut start = error
+            .span()
+            .unwrap_or(Range { start: 0, end: 0 })
+            .start
+            .min(text.len());
         if let Some(key) = &unknown
             && let Some(found) = find_key(text, start, key)
         {
@@ -55,12 +60,34 @@ impl ConfigError {
         }
         let before = text.get(..start).unwrap_or_default();
         let line = before.matches('\n').count() + 1;
-        let column = before.rsplit('\n').next().unwrap_or_default().chars().count() + 1;
-        let excerpt: String = text.lines().nth(line - 1).unwrap_or_default().chars().take(200).collect();
-        let hint = unknown.as_deref().and_then(|key| nearest(&message, key)).map_or_else(String::new, |nearest| {
-            format!("; did you mean `{nearest}`?")
-        });
-        Self::At { name: name.to_owned(), line, column, message, hint, excerpt }
+        let column = before
+            .rsplit('\n')
+            .next()
+            .unwrap_or_default()
+            .chars()
+            .count()
+            + 1;
+        let excerpt: String = text
+            .lines()
+            .nth(line - 1)
+            .unwrap_or_default()
+            .chars()
+            .take(200)
+            .collect();
+        let hint = unknown
+            .as_deref()
+            .and_then(|key| nearest(&message, key))
+            .map_or_else(String::new, |nearest| {
+                format!("; did you mean `{nearest}`?")
+            });
+        Self::At {
+            name: name.to_owned(),
+            line,
+            column,
+            message,
+            hint,
+            excerpt,
+        }
     }
 }
 
@@ -85,7 +112,9 @@ fn find_key(text: &str, start: usize, key: &str) -> Option<usize> {
         }
         None
     };
-    at_line_start(start).or_else(|| at_line_start(0)).or_else(|| text.get(start..)?.find(key).map(|found| start + found))
+    at_line_start(start)
+        .or_else(|| at_line_start(0))
+        .or_else(|| text.get(start..)?.find(key).map(|found| start + found))
 }
 
 /// The nearest of the names a serde message offers.
@@ -104,7 +133,9 @@ mod tests {
     use crate::config::ConfigFile;
 
     fn complaint(text: &str) -> String {
-        ConfigFile::parse("sidewatch.toml", text).unwrap_err().to_string()
+        ConfigFile::parse("sidewatch.toml", text)
+            .unwrap_err()
+            .to_string()
     }
 
     #[test]
@@ -112,7 +143,10 @@ mod tests {
         let text = "data_directory = \"/tmp/x\"\n\n[admin]\nlisten = \"127.0.0.1:1\"\n\n[[sources]]\nid = \"m\"\ntype = \"mirror\"\nlisten = \"127.0.0.1:8787\"\nmax_body_byte = 5\n";
         let complaint = complaint(text);
         assert!(complaint.contains("sidewatch.toml:10:1"), "{complaint}");
-        assert!(complaint.contains("did you mean `max_body_bytes`"), "{complaint}");
+        assert!(
+            complaint.contains("did you mean `max_body_bytes`"),
+            "{complaint}"
+        );
     }
 
     #[test]

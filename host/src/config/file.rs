@@ -60,17 +60,23 @@ pub struct AdminSettings {
 
 impl Default for AdminSettings {
     fn default() -> Self {
-        Self { listen: Some(SocketAddr::from(([127, 0, 0, 1], 9180))) }
+        Self {
+            listen: Some(SocketAddr::from(([127, 0, 0, 1], 9180))),
+        }
     }
 }
 
-fn optional_address<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<SocketAddr>, D::Error> {
+fn optional_address<'de, D: serde::Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<SocketAddr>, D::Error> {
     let text = String::deserialize(deserializer)?;
     if text.is_empty() {
         return Ok(None);
     }
     text.parse().map(Some).map_err(|_| {
-        serde::de::Error::custom(format_args!("`{text}` is no address with a port; write it like 127.0.0.1:9180"))
+        serde::de::Error::custom(format_args!(
+            "`{text}` is no address with a port; write it like 127.0.0.1:9180"
+        ))
     })
 }
 
@@ -91,7 +97,12 @@ pub struct JoinSettings {
 
 impl Default for JoinSettings {
     fn default() -> Self {
-        Self { enabled: true, window_ms: 2_000, line_window_ms: 500, capacity: 50_000 }
+        Self {
+            enabled: true,
+            window_ms: 2_000,
+            line_window_ms: 500,
+            capacity: 50_000,
+        }
     }
 }
 
@@ -102,7 +113,10 @@ impl ConfigFile {
     /// Says where the file is wrong and what would be right.
     pub fn load(path: &Path) -> Result<Self, ConfigError> {
         use std::io::Read as _;
-        let read = |source| ConfigError::Read { path: path.to_owned(), source };
+        let read = |source| ConfigError::Read {
+            path: path.to_owned(),
+            source,
+        };
         let mut text = String::new();
         let file = std::fs::File::open(path).map_err(read)?;
         file.take(LARGEST).read_to_string(&mut text).map_err(read)?;
@@ -114,34 +128,56 @@ impl ConfigFile {
     /// # Errors
     /// Says where the text is wrong and what would be right.
     pub fn parse(name: &str, text: &str) -> Result<Self, ConfigError> {
-        let file: Self = toml::from_str(text).map_err(|error| ConfigError::from_toml(name, text, &error))?;
+        let file: Self =
+            toml::from_str(text).map_err(|error| ConfigError::from_toml(name, text, &error))?;
         file.check(name)?;
         Ok(file)
     }
 
     fn check(&self, name: &str) -> Result<(), ConfigError> {
-        let entry = |entry: String, message: String| ConfigError::Entry { name: name.to_owned(), entry, message };
+        let entry = |entry: String, message: String| ConfigError::Entry {
+            name: name.to_owned(),
+            entry,
+            message,
+        };
         let mut seen = BTreeSet::new();
         for source in &self.sources {
             let label = format!("source `{}`", source.id);
             if !seen.insert(("source", &source.id)) {
-                return Err(entry(label, "its id is used twice; ids must differ".to_owned()));
+                return Err(entry(
+                    label,
+                    "its id is used twice; ids must differ".to_owned(),
+                ));
             }
-            source.settings.validate().map_err(|error| entry(label, error.to_string()))?;
+            source
+                .settings
+                .validate()
+                .map_err(|error| entry(label, error.to_string()))?;
         }
         for sink in &self.sinks {
             let label = format!("sink `{}`", sink.id);
             if !seen.insert(("sink", &sink.id)) {
-                return Err(entry(label, "its id is used twice; ids must differ".to_owned()));
+                return Err(entry(
+                    label,
+                    "its id is used twice; ids must differ".to_owned(),
+                ));
             }
             if sink.queue == 0 {
-                return Err(entry(label, "queue is 0; a sink needs room for at least one record".to_owned()));
+                return Err(entry(
+                    label,
+                    "queue is 0; a sink needs room for at least one record".to_owned(),
+                ));
             }
-            sink.filter.build().map_err(|error| entry(label, error.to_string()))?;
+            sink.filter
+                .build()
+                .map_err(|error| entry(label, error.to_string()))?;
         }
         for rule in &self.rules {
             if !seen.insert(("rule", &rule.id)) {
-                return Err(entry(format!("rule `{}`", rule.id), "it is listed twice; join the entries".to_owned()));
+                return Err(entry(
+                    format!("rule `{}`", rule.id),
+                    "it is listed twice; join the entries".to_owned(),
+                ));
             }
         }
         Ok(())
@@ -162,6 +198,11 @@ mod tests {
     #[test]
     fn ids_must_differ() {
         let text = "[[sinks]]\nid = \"a\"\ntype = \"console\"\n[[sinks]]\nid = \"a\"\ntype = \"console\"\n";
-        assert!(ConfigFile::parse("x", text).unwrap_err().to_string().contains("sink `a`"));
+        assert!(
+            ConfigFile::parse("x", text)
+                .unwrap_err()
+                .to_string()
+                .contains("sink `a`")
+        );
     }
 }

@@ -94,19 +94,40 @@ impl Pack {
     /// # Errors
     /// There is none, or its files are damaged.
     pub fn load(name: &str) -> Result<Self, PackError> {
-        let source = PACKS.iter().find(|source| source.id == name).ok_or_else(|| PackError::Unknown {
+        let source = PACKS
+            .iter()
+            .find(|source| source.id == name)
+            .ok_or_else(|| PackError::Unknown {
+                name: name.to_owned(),
+                known: Self::names().collect::<Vec<_>>().join(", "),
+            })?;
+        Self::parse(source.pack, source.mapping).map_err(|message| PackError::Damaged {
             name: name.to_owned(),
-            known: Self::names().collect::<Vec<_>>().join(", "),
-        })?;
-        Self::parse(source.pack, source.mapping)
-            .map_err(|message| PackError::Damaged { name: name.to_owned(), message })
+            message,
+        })
     }
 
     fn parse(pack: &str, mapping: &str) -> Result<Self, String> {
-        let PackFile { id, title, description: _, format, dataset, request, detections } =
-            toml::from_str(pack).map_err(|error| format!("pack.toml: {error}"))?;
-        let mapping: Value = toml::from_str(mapping).map_err(|error| format!("mapping.toml: {error}"))?;
-        Ok(Self { id, title, format, dataset, request, detections, mapping })
+        let PackFile {
+            id,
+            title,
+            description: _,
+            format,
+            dataset,
+            request,
+            detections,
+        } = toml::from_str(pack).map_err(|error| format!("pack.toml: {error}"))?;
+        let mapping: Value =
+            toml::from_str(mapping).map_err(|error| format!("mapping.toml: {error}"))?;
+        Ok(Self {
+            id,
+            title,
+            format,
+            dataset,
+            request,
+            detections,
+            mapping,
+        })
     }
 }
 
@@ -120,13 +141,21 @@ mod tests {
             let pack = Pack::load(name).unwrap();
             assert_eq!(pack.id, name);
             sidewatch_codecs::LogFormat::preset(&pack.format)
-                .map_or_else(|| sidewatch_codecs::LogFormat::compile(&pack.format).map(drop), |_| Ok(()))
+                .map_or_else(
+                    || sidewatch_codecs::LogFormat::compile(&pack.format).map(drop),
+                    |_| Ok(()),
+                )
                 .unwrap();
         }
     }
 
     #[test]
     fn an_unknown_pack_is_answered_with_the_names_there_are() {
-        assert!(Pack::load("matermost").unwrap_err().to_string().contains("mattermost"));
+        assert!(
+            Pack::load("matermost")
+                .unwrap_err()
+                .to_string()
+                .contains("mattermost")
+        );
     }
 }

@@ -58,19 +58,42 @@ pub fn rules_directory(configured: Option<&Path>) -> Result<PathBuf, RulesError>
     let holds_rules = |path: &PathBuf| path.join(format!("{MAPPING_RULE}.wasm")).is_file();
     if let Some(path) = configured {
         let path = path.to_owned();
-        return if holds_rules(&path) { Ok(path) } else { Err(RulesError::NoDirectory(path.display().to_string())) };
+        return if holds_rules(&path) {
+            Ok(path)
+        } else {
+            Err(RulesError::NoDirectory(path.display().to_string()))
+        };
     }
     let beside = std::env::current_exe().ok();
-    let beside = beside.iter().flat_map(|program| program.ancestors().skip(1).take(3).map(|parent| parent.join("rules")));
+    let beside = beside.iter().flat_map(|program| {
+        program
+            .ancestors()
+            .skip(1)
+            .take(3)
+            .map(|parent| parent.join("rules"))
+    });
     let places: Vec<PathBuf> = std::env::var_os("SIDEWATCH_RULES")
         .map(PathBuf::from)
         .into_iter()
         .chain(beside)
-        .chain([PathBuf::from("/usr/lib/sidewatch/rules"), PathBuf::from("target/rules")])
+        .chain([
+            PathBuf::from("/usr/lib/sidewatch/rules"),
+            PathBuf::from("target/rules"),
+        ])
         .collect();
-    places.iter().find(|path| holds_rules(path)).cloned().ok_or_else(|| {
-        RulesError::NoDirectory(places.iter().map(|path| path.display().to_string()).collect::<Vec<_>>().join(", "))
-    })
+    places
+        .iter()
+        .find(|path| holds_rules(path))
+        .cloned()
+        .ok_or_else(|| {
+            RulesError::NoDirectory(
+                places
+                    .iter()
+                    .map(|path| path.display().to_string())
+                    .collect::<Vec<_>>()
+                    .join(", "),
+            )
+        })
 }
 
 /// A pack and the sources it applies to; no sources means all.
@@ -88,30 +111,54 @@ pub fn build(
     entries: &[RuleEntry],
 ) -> Result<RuleSet, RulesError> {
     let mut rules = RuleSet::default();
-    let mapping = load(engine, MAPPING_RULE, &directory.join(format!("{MAPPING_RULE}.wasm")))?;
+    let mapping = load(
+        engine,
+        MAPPING_RULE,
+        &directory.join(format!("{MAPPING_RULE}.wasm")),
+    )?;
     for (pack, sources) in packs {
         let rule = mapping
             .mapping(&pack.mapping, RuleLimits::default())
-            .map_err(|source| RulesError::Configure { id: format!("{MAPPING_RULE} of pack {}", pack.id), source })?;
-        rules.mappings.push(RoutedMapping { rule, sources: sources.clone() });
+            .map_err(|source| RulesError::Configure {
+                id: format!("{MAPPING_RULE} of pack {}", pack.id),
+                source,
+            })?;
+        rules.mappings.push(RoutedMapping {
+            rule,
+            sources: sources.clone(),
+        });
     }
     for (id, entry) in detections(packs, entries) {
-        rules.detections.push(detection(engine, directory, &id, entry)?);
+        rules
+            .detections
+            .push(detection(engine, directory, &id, entry)?);
     }
     Ok(rules)
 }
 
 /// Rule names in order, the packs' first, with their entries.
-fn detections<'a>(packs: &[PackInUse], entries: &'a [RuleEntry]) -> Vec<(String, Option<&'a RuleEntry>)> {
-    let by_id: BTreeMap<&str, &RuleEntry> = entries.iter().map(|entry| (entry.id.as_str(), entry)).collect();
+fn detections<'a>(
+    packs: &[PackInUse],
+    entries: &'a [RuleEntry],
+) -> Vec<(String, Option<&'a RuleEntry>)> {
+    let by_id: BTreeMap<&str, &RuleEntry> = entries
+        .iter()
+        .map(|entry| (entry.id.as_str(), entry))
+        .collect();
     let mut names: Vec<String> = Vec::new();
-    let all = packs.iter().flat_map(|(pack, _)| &pack.detections).chain(entries.iter().map(|entry| &entry.id));
+    let all = packs
+        .iter()
+        .flat_map(|(pack, _)| &pack.detections)
+        .chain(entries.iter().map(|entry| &entry.id));
     for name in all {
         if !names.contains(name) && by_id.get(name.as_str()).is_none_or(|entry| entry.enabled) {
             names.push(name.clone());
         }
     }
-    names.into_iter().map(|name| (name.clone(), by_id.get(name.as_str()).copied())).collect()
+    names
+        .into_iter()
+        .map(|name| (name.clone(), by_id.get(name.as_str()).copied()))
+        .collect()
 }
 
 fn detection(
@@ -122,20 +169,44 @@ fn detection(
 ) -> Result<DetectionRule, RulesError> {
     let file = entry.and_then(|entry| entry.file.clone());
     let path = file.unwrap_or_else(|| PathBuf::from(format!("{id}.wasm")));
-    let path = if path.is_absolute() { path } else { directory.join(path) };
+    let path = if path.is_absolute() {
+        path
+    } else {
+        directory.join(path)
+    };
     if !path.is_file() {
-        return Err(RulesError::Unknown { id: id.to_owned(), path, known: known(directory) });
+        return Err(RulesError::Unknown {
+            id: id.to_owned(),
+            path,
+            known: known(directory),
+        });
     }
     let loaded = load(engine, id, &path)?;
     let (parameters, limits) = match entry {
-        Some(entry) => (serde_json::to_value(&entry.parameters).unwrap_or(Value::Null), entry.limits),
+        Some(entry) => (
+            serde_json::to_value(&entry.parameters).unwrap_or(Value::Null),
+            entry.limits,
+        ),
         None => (Value::Object(serde_json::Map::new()), RuleLimits::default()),
     };
-    loaded.detection(&parameters, limits).map_err(|source| RulesError::Configure { id: id.to_owned(), source })
+    loaded
+        .detection(&parameters, limits)
+        .map_err(|source| RulesError::Configure {
+            id: id.to_owned(),
+            source,
+        })
 }
 
-fn load(engine: &Engine, id: &str, path: &Path) -> Result<sidewatch_engine::LoadedRule, RulesError> {
-    engine.load_file(path).map_err(|source| RulesError::Load { id: id.to_owned(), path: path.to_owned(), source })
+fn load(
+    engine: &Engine,
+    id: &str,
+    path: &Path,
+) -> Result<sidewatch_engine::LoadedRule, RulesError> {
+    engine.load_file(path).map_err(|source| RulesError::Load {
+        id: id.to_owned(),
+        path: path.to_owned(),
+        source,
+    })
 }
 
 fn known(directory: &Path) -> String {
@@ -143,7 +214,13 @@ fn known(directory: &Path) -> String {
         .into_iter()
         .flatten()
         .flatten()
-        .filter_map(|entry| entry.file_name().to_str()?.strip_suffix(".wasm").map(str::to_owned))
+        .filter_map(|entry| {
+            entry
+                .file_name()
+                .to_str()?
+                .strip_suffix(".wasm")
+                .map(str::to_owned)
+        })
         .collect();
     names.sort();
     names.join(", ")

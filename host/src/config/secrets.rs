@@ -16,7 +16,9 @@ pub struct Keys {
 
 /// The data directory is unusable.
 #[derive(Debug, thiserror::Error)]
-#[error("cannot keep keys in {path}: {source}; set `data_directory` to a directory this user may write to")]
+#[error(
+    "cannot keep keys in {path}: {source}; set `data_directory` to a directory this user may write to"
+)]
 pub struct KeysError {
     path: PathBuf,
     source: std::io::Error,
@@ -28,7 +30,10 @@ impl Keys {
     /// # Errors
     /// The directory cannot be made, or a key in it not be read.
     pub fn open(directory: &Path) -> Result<Self, KeysError> {
-        let failed = |source| KeysError { path: directory.to_owned(), source };
+        let failed = |source| KeysError {
+            path: directory.to_owned(),
+            source,
+        };
         let mut builder = std::fs::DirBuilder::new();
         builder.recursive(true);
         #[cfg(unix)]
@@ -37,15 +42,24 @@ impl Keys {
         let pseudonym = read_or_make_key(&directory.join("pseudonym.key")).map_err(failed)?;
         let hash = read_or_make_key(&directory.join("hash.key")).map_err(failed)?;
         let mut half = [0; 16];
-        half.iter_mut().zip(hash).for_each(|(half, byte)| *half = byte);
-        Ok(Self { pseudonym: PseudonymKey::new(pseudonym), hash: half })
+        half.iter_mut()
+            .zip(hash)
+            .for_each(|(half, byte)| *half = byte);
+        Ok(Self {
+            pseudonym: PseudonymKey::new(pseudonym),
+            hash: half,
+        })
     }
 }
 
 /// Where one user's `replay` and `explain` keep keys and compiled rules.
 #[must_use]
 pub fn personal_directory() -> PathBuf {
-    let from = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+    let from = |name: &str| {
+        std::env::var_os(name)
+            .filter(|value| !value.is_empty())
+            .map(PathBuf::from)
+    };
     from("SIDEWATCH_DATA")
         .or_else(|| from("XDG_STATE_HOME").map(|base| base.join("sidewatch")))
         .or_else(|| from("HOME").map(|home| home.join(".local/state/sidewatch")))

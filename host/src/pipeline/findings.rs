@@ -43,7 +43,10 @@ fn identifier(raw: &RawFinding, event: u128) -> u128 {
     bytes.push(0);
     bytes.extend_from_slice(raw.kind.as_bytes());
     let digest = digest(&bytes);
-    digest.iter().take(16).fold(0, |number, byte| (number << 8) | u128::from(*byte))
+    digest
+        .iter()
+        .take(16)
+        .fold(0, |number, byte| (number << 8) | u128::from(*byte))
 }
 
 /// After `previous_address` comes `previous_address_place`, and so on.
@@ -57,7 +60,10 @@ fn with_places(evidence: Vec<Evidence>, enricher: &Enricher) -> Vec<Evidence> {
         let name = format!("{}_place", item.name);
         complete.push(item);
         if let Some(place) = place {
-            complete.push(Evidence { name, value: EvidenceValue::Text(place) });
+            complete.push(Evidence {
+                name,
+                value: EvidenceValue::Text(place),
+            });
         }
     }
     complete

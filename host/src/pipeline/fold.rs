@@ -42,7 +42,12 @@ impl Folder {
         status: Arc<Status>,
     ) -> Self {
         let join = join.map(|(settings, mirrors)| (Join::new(settings), mirrors));
-        Self { processor, join, outlets, status }
+        Self {
+            processor,
+            join,
+            outlets,
+            status,
+        }
     }
 
     /// An enricher that shares the databases, to look for replaced files.
@@ -83,7 +88,10 @@ impl Folder {
         };
         let now = Instant::now();
         for event in arrived.drain(..) {
-            let mirrored = event.source.as_ref().is_some_and(|source| mirrors.contains(source));
+            let mirrored = event
+                .source
+                .as_ref()
+                .is_some_and(|source| mirrors.contains(source));
             join.feed(event, mirrored, now, ready);
         }
         join.expire(now, ready);
@@ -109,13 +117,20 @@ impl Folder {
         let deliveries: Vec<Delivery> = findings
             .into_iter()
             .map(Delivery::Finding)
-            .chain(events.into_iter().filter(|event| !event.suppressed).map(Delivery::Event))
+            .chain(
+                events
+                    .into_iter()
+                    .filter(|event| !event.suppressed)
+                    .map(Delivery::Event),
+            )
             .collect();
         for Outlet { filter, sender } in &self.outlets {
             let admitted = deliveries.iter().filter(|delivery| filter.admits(delivery));
             let mut offered = 0;
             sender.offer_all(admitted.inspect(|_| offered += 1).cloned());
-            sender.counters().add_filtered((deliveries.len() - offered) as u64);
+            sender
+                .counters()
+                .add_filtered((deliveries.len() - offered) as u64);
         }
     }
 }

@@ -64,8 +64,17 @@ impl Join {
 
     /// Takes an event; whole ones and those without an identifier come out at
     /// once. `mirrored` tells the two halves apart.
-    pub(super) fn feed(&mut self, event: Box<Event>, mirrored: bool, now: Instant, out: &mut Vec<Box<Event>>) {
-        let Some(id) = event.get(Field::HttpRequestId).filter(|id| !id.is_empty() && id.len() <= 128) else {
+    pub(super) fn feed(
+        &mut self,
+        event: Box<Event>,
+        mirrored: bool,
+        now: Instant,
+        out: &mut Vec<Box<Event>>,
+    ) {
+        let Some(id) = event
+            .get(Field::HttpRequestId)
+            .filter(|id| !id.is_empty() && id.len() <= 128)
+        else {
             out.push(event);
             return;
         };
@@ -76,7 +85,11 @@ impl Join {
         match self.waiting.get(id) {
             Some(waiting) if waiting.mirrored != mirrored => {
                 if let Some(other) = self.waiting.remove(id) {
-                    let (mut request, line) = if mirrored { (event, other.event) } else { (other.event, event) };
+                    let (mut request, line) = if mirrored {
+                        (event, other.event)
+                    } else {
+                        (other.event, event)
+                    };
                     request.fill_from(&line);
                     self.joined += 1;
                     out.push(request);
@@ -87,7 +100,14 @@ impl Join {
             None => {
                 let id: Box<str> = id.into();
                 self.order.push_back((now, id.clone()));
-                self.waiting.insert(id, Waiting { event, since: now, mirrored });
+                self.waiting.insert(
+                    id,
+                    Waiting {
+                        event,
+                        since: now,
+                        mirrored,
+                    },
+                );
                 if self.waiting.len() > self.capacity {
                     self.release_oldest(out);
                 }
@@ -97,7 +117,11 @@ impl Join {
 
     fn release_oldest(&mut self, out: &mut Vec<Box<Event>>) {
         while let Some((since, id)) = self.order.pop_front() {
-            if self.waiting.get(&id).is_some_and(|waiting| waiting.since == since) {
+            if self
+                .waiting
+                .get(&id)
+                .is_some_and(|waiting| waiting.since == since)
+            {
                 self.release(id, out);
                 return;
             }
@@ -128,9 +152,20 @@ impl Join {
                 self.order.push_front((since, id));
                 break;
             }
-            match self.waiting.get(&id).filter(|waiting| waiting.since == since) {
+            match self
+                .waiting
+                .get(&id)
+                .filter(|waiting| waiting.since == since)
+            {
                 None => {}
-                Some(waiting) if waited >= if waiting.mirrored { self.window } else { self.line_window } => {
+                Some(waiting)
+                    if waited
+                        >= if waiting.mirrored {
+                            self.window
+                        } else {
+                            self.line_window
+                        } =>
+                {
                     self.release(id, out);
                 }
                 Some(_) => kept.push_back((since, id)),
@@ -144,7 +179,11 @@ impl Join {
     /// Lets everything go, in order of arrival: the sources have ended.
     pub(super) fn drain(&mut self, out: &mut Vec<Box<Event>>) {
         while let Some((since, id)) = self.order.pop_front() {
-            if self.waiting.get(&id).is_some_and(|waiting| waiting.since == since) {
+            if self
+                .waiting
+                .get(&id)
+                .is_some_and(|waiting| waiting.since == since)
+            {
                 self.release(id, out);
             }
         }
@@ -156,7 +195,10 @@ mod tests {
     use super::*;
 
     fn half(id: &str, status: u16) -> Box<Event> {
-        let mut event = Box::new(Event { status, ..Event::new() });
+        let mut event = Box::new(Event {
+            status,
+            ..Event::new()
+        });
         event.set(Field::HttpRequestId, id);
         event
     }
@@ -177,7 +219,10 @@ mod tests {
                 join.feed(request, true, now, &mut out);
             }
             assert_eq!(out.len(), 1);
-            assert_eq!((out[0].status, out[0].get(Field::UserId)), (401, Some("u1")));
+            assert_eq!(
+                (out[0].status, out[0].get(Field::UserId)),
+                (401, Some("u1"))
+            );
             assert_eq!((join.len(), join.joined), (0, 1));
         }
     }
@@ -192,7 +237,12 @@ mod tests {
         assert!(out.is_empty());
         join.expire(start + Duration::from_millis(2_001), &mut out);
         assert_eq!(out.len(), 1);
-        join.feed(half("a", 200), false, start + Duration::from_secs(3), &mut out);
+        join.feed(
+            half("a", 200),
+            false,
+            start + Duration::from_secs(3),
+            &mut out,
+        );
         assert_eq!((out.len(), join.late), (1, 1));
     }
 
@@ -206,14 +256,22 @@ mod tests {
         join.expire(start + Duration::from_millis(600), &mut out);
         assert_eq!(out.len(), 1);
         assert_eq!(out[0].status, 200);
-        join.feed(half("request", 302), false, start + Duration::from_millis(700), &mut out);
+        join.feed(
+            half("request", 302),
+            false,
+            start + Duration::from_millis(700),
+            &mut out,
+        );
         assert_eq!(out.len(), 2);
     }
 
     #[test]
     fn memory_is_bounded_and_nothing_is_lost() {
         let now = Instant::now();
-        let mut join = Join::new(&JoinSettings { capacity: 10, ..JoinSettings::default() });
+        let mut join = Join::new(&JoinSettings {
+            capacity: 10,
+            ..JoinSettings::default()
+        });
         let mut out = Vec::new();
         for n in 0..100 {
             join.feed(half(&n.to_string(), 0), true, now, &mut out);

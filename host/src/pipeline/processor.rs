@@ -3,8 +3,8 @@
 
 use std::sync::Arc;
 
-use sidewatch_enrich::Enricher;
 use sidewatch_engine::{RawFinding, RuleSet};
+use sidewatch_enrich::Enricher;
 use sidewatch_event::{Event, Finding};
 
 use super::findings;
@@ -23,7 +23,11 @@ impl Processor {
     /// A processor with an empty batch.
     #[must_use]
     pub fn new(enricher: Enricher, rules: RuleSet) -> Self {
-        Self { enricher, rules, raw: Vec::new() }
+        Self {
+            enricher,
+            rules,
+            raw: Vec::new(),
+        }
     }
 
     /// Enriches and evaluates a batch in place. The findings are kept for
@@ -47,7 +51,10 @@ impl Processor {
 
     /// The findings of the last batch, complete with their events. `event_of`
     /// gives the event at an index of the batch.
-    pub fn take_findings(&mut self, event_of: impl Fn(usize) -> Option<Arc<Event>>) -> Vec<Arc<Finding>> {
+    pub fn take_findings(
+        &mut self,
+        event_of: impl Fn(usize) -> Option<Arc<Event>>,
+    ) -> Vec<Arc<Finding>> {
         let enricher = &self.enricher;
         self.raw
             .drain(..)

@@ -19,9 +19,9 @@ use sidewatch_sources::{Intake, IntakeReceiver, Source, SourceError, SourceSetti
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
+use super::Processor;
 use super::fold::{Folder, Outlet};
 use super::status::{RuleStatus, Status};
-use super::Processor;
 use crate::config::pack::PackError;
 use crate::config::rules::{self, PackInUse, RulesError};
 use crate::config::secrets::{Keys, KeysError};
@@ -114,7 +114,10 @@ pub struct Pipeline {
 
 impl std::fmt::Debug for Pipeline {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        formatter.debug_struct("Pipeline").field("status", &self.status).finish_non_exhaustive()
+        formatter
+            .debug_struct("Pipeline")
+            .field("status", &self.status)
+            .finish_non_exhaustive()
     }
 }
 
@@ -147,10 +150,17 @@ fn packs(config: &ConfigFile) -> Result<Vec<PackInUse>, PackError> {
 /// The codecs of a source: its own settings, else its pack's.
 fn codecs(entry: &SourceEntry, pack: &Pack, keys: &Keys) -> Result<Codecs, PipelineError> {
     let format = entry.format.as_deref().unwrap_or(&pack.format);
-    let format = log_format(format, pack).map_err(|source| PipelineError::Format { id: entry.id.clone(), source })?;
+    let format = log_format(format, pack).map_err(|source| PipelineError::Format {
+        id: entry.id.clone(),
+        source,
+    })?;
     let request = entry.request.as_ref().unwrap_or(&pack.request);
-    let request = RequestCodec::new(request, keys.pseudonym.clone())
-        .map_err(|source| PipelineError::Request { id: entry.id.clone(), source })?;
+    let request = RequestCodec::new(request, keys.pseudonym.clone()).map_err(|source| {
+        PipelineError::Request {
+            id: entry.id.clone(),
+            source,
+        }
+    })?;
     Ok(Codecs::new(Arc::new(format), Arc::new(request)))
 }
 
@@ -202,7 +212,10 @@ impl Pipeline {
                 .iter()
                 .map(|(source, intake)| (source.name().to_owned(), Arc::clone(intake.counters())))
                 .collect(),
-            sinks.iter().map(|(_, queue)| (queue.name().to_owned(), Arc::clone(queue.counters()))).collect(),
+            sinks
+                .iter()
+                .map(|(_, queue)| (queue.name().to_owned(), Arc::clone(queue.counters())))
+                .collect(),
             rule_status(&rule_set, &packs),
         );
         status.set_databases(enricher.databases());
@@ -213,17 +226,27 @@ impl Pipeline {
             .filter(|entry| matches!(entry.settings, SourceSettings::Mirror(_)))
             .map(|entry| Arc::from(entry.id.as_str()))
             .collect();
-        let joins = config.join.enabled && !mirrors.is_empty() && mirrors.len() < config.sources.len();
+        let joins =
+            config.join.enabled && !mirrors.is_empty() && mirrors.len() < config.sources.len();
         let join = joins.then_some((&config.join, mirrors));
         let processor = Processor::new(enricher, rule_set);
         let folder = Folder::new(processor, join, outlets, Arc::clone(&status));
-        Ok(Self { status, sources, sinks, folder, receiver })
+        Ok(Self {
+            status,
+            sources,
+            sinks,
+            folder,
+            receiver,
+        })
     }
 
     /// The addresses the sources listen on, by source.
     #[must_use]
     pub fn addresses(&self) -> Vec<(String, Vec<String>)> {
-        self.sources.iter().map(|(source, _)| (source.name().to_owned(), source.addresses())).collect()
+        self.sources
+            .iter()
+            .map(|(source, _)| (source.name().to_owned(), source.addresses()))
+            .collect()
     }
 
     /// Runs until `stop` resolves or every source has ended, then drains.
@@ -231,7 +254,13 @@ impl Pipeline {
     /// # Errors
     /// A thread cannot be started.
     pub async fn run(self, stop: impl Future<Output = ()> + Send) -> Result<(), PipelineError> {
-        let Self { status, sources, sinks, folder, receiver } = self;
+        let Self {
+            status,
+            sources,
+            sinks,
+            folder,
+            receiver,
+        } = self;
         let (trigger, shutdown) = shutdown::channel();
         let (ending, ended) = watch::channel(false);
 
@@ -287,12 +316,17 @@ async fn reload_databases(enricher: Enricher, status: Arc<Status>) {
     loop {
         tokio::time::sleep(RELOAD_INTERVAL).await;
         let for_look = Arc::clone(&enricher);
-        let Ok(outcomes) = tokio::task::spawn_blocking(move || for_look.check_reload()).await else { return };
+        let Ok(outcomes) = tokio::task::spawn_blocking(move || for_look.check_reload()).await
+        else {
+            return;
+        };
         for outcome in outcomes {
             let path = outcome.path.display();
             match &outcome.result {
                 Ok(built) => tracing::info!(%path, built, "database replaced"),
-                Err(error) => tracing::error!(%path, error, "replaced database is unusable; the old one stays in use"),
+                Err(error) => {
+                    tracing::error!(%path, error, "replaced database is unusable; the old one stays in use")
+                }
             }
         }
         status.set_databases(enricher.databases());
@@ -305,7 +339,13 @@ fn build_sinks(config: &ConfigFile) -> Result<BuiltSinks, PipelineError> {
     let mut sinks = Vec::new();
     let mut outlets = Vec::new();
     for entry in &config.sinks {
-        let sink = entry.settings.build().map_err(|source| PipelineError::Sink { id: entry.id.clone(), source })?;
+        let sink = entry
+            .settings
+            .build()
+            .map_err(|source| PipelineError::Sink {
+                id: entry.id.clone(),
+                source,
+            })?;
         let (sender, receiver) = queue(&entry.id, entry.queue);
         // The filter was checked with the file; a default admits everything.
         let filter = entry.filter.build().unwrap_or_default();
@@ -317,28 +357,42 @@ fn build_sinks(config: &ConfigFile) -> Result<BuiltSinks, PipelineError> {
 
 type BoundSources = (Vec<(Box<dyn Source>, Intake)>, IntakeReceiver);
 
-fn bind_sources(config: &ConfigFile, packs: &[PackInUse], keys: &Keys) -> Result<BoundSources, PipelineError> {
+fn bind_sources(
+    config: &ConfigFile,
+    packs: &[PackInUse],
+    keys: &Keys,
+) -> Result<BoundSources, PipelineError> {
     let (first, receiver) = Intake::channel(Arc::from("sidewatch"), INTAKE_CAPACITY);
     let mut sources = Vec::new();
     for entry in &config.sources {
         let id: Arc<str> = Arc::from(entry.id.as_str());
-        let Some((pack, _)) = packs.iter().find(|(_, sources)| sources.contains(&id)) else { continue };
+        let Some((pack, _)) = packs.iter().find(|(_, sources)| sources.contains(&id)) else {
+            continue;
+        };
         let codecs = codecs(entry, pack, keys)?;
-        let source = entry
-            .settings
-            .bind(&entry.id, &codecs)
-            .map_err(|source| PipelineError::Source { id: entry.id.clone(), source })?;
+        let source =
+            entry
+                .settings
+                .bind(&entry.id, &codecs)
+                .map_err(|source| PipelineError::Source {
+                    id: entry.id.clone(),
+                    source,
+                })?;
         sources.push((source, first.for_source(id)));
     }
     Ok((sources, receiver))
 }
 
 fn rule_status(rules: &sidewatch_engine::RuleSet, packs: &[PackInUse]) -> Vec<RuleStatus> {
-    let mappings = rules.mappings.iter().zip(packs).map(|(routed, (pack, _))| RuleStatus {
-        id: format!("{}/{}", routed.rule.descriptor.id, pack.id),
-        version: routed.rule.descriptor.version.to_string(),
-        counters: Arc::clone(&routed.rule.counters),
-    });
+    let mappings = rules
+        .mappings
+        .iter()
+        .zip(packs)
+        .map(|(routed, (pack, _))| RuleStatus {
+            id: format!("{}/{}", routed.rule.descriptor.id, pack.id),
+            version: routed.rule.descriptor.version.to_string(),
+            counters: Arc::clone(&routed.rule.counters),
+        });
     let detections = rules.detections.iter().map(|rule| RuleStatus {
         id: rule.descriptor.id.to_string(),
         version: rule.descriptor.version.to_string(),
@@ -359,7 +413,10 @@ pub fn check(config: &ConfigFile) -> Result<String, PipelineError> {
     let enricher = Enricher::new(&config.enrichment, keys.hash)?;
     let packs = packs(config)?;
     for entry in &config.sources {
-        if let Some((pack, _)) = packs.iter().find(|(_, sources)| sources.iter().any(|id| **id == *entry.id)) {
+        if let Some((pack, _)) = packs
+            .iter()
+            .find(|(_, sources)| sources.iter().any(|id| **id == *entry.id))
+        {
             codecs(entry, pack, &keys)?;
         }
     }

@@ -80,17 +80,28 @@ impl Status {
         sinks: Vec<(String, Arc<SinkCounters>)>,
         rules: Vec<RuleStatus>,
     ) -> Self {
-        Self { sources, sinks, rules, ..Self::default() }
+        Self {
+            sources,
+            sinks,
+            rules,
+            ..Self::default()
+        }
     }
 
     /// The databases as of the last look.
     #[must_use]
     pub fn databases(&self) -> Vec<DatabaseStatus> {
-        self.databases.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.databases
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
     }
 
     /// Replaces what is known of the databases.
     pub fn set_databases(&self, databases: Vec<DatabaseStatus>) {
-        *self.databases.lock().unwrap_or_else(PoisonError::into_inner) = databases;
+        *self
+            .databases
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner) = databases;
     }
 }

@@ -57,23 +57,39 @@ fn wasm(rules: &[&str]) -> Wasm {
         PathBuf::from,
     );
     let load = |name: &str| {
-        engine.load_file(&directory.join(format!("{name}.wasm"))).expect("rule components are missing; run `make rules`")
+        engine
+            .load_file(&directory.join(format!("{name}.wasm")))
+            .expect("rule components are missing; run `make rules`")
     };
-    let limits = RuleLimits { frame_milliseconds: 60_000, ..RuleLimits::default() };
+    let limits = RuleLimits {
+        frame_milliseconds: 60_000,
+        ..RuleLimits::default()
+    };
     let mut set = RuleSet::default();
     for name in rules {
         if *name == "event-mapping" {
             let rule = load(name).mapping(&data::table(), limits).unwrap();
-            set.mappings.push(RoutedMapping { rule, sources: Vec::new() });
+            set.mappings.push(RoutedMapping {
+                rule,
+                sources: Vec::new(),
+            });
         } else {
-            set.detections.push(load(name).detection(&serde_json::json!({}), limits).unwrap());
+            set.detections.push(
+                load(name)
+                    .detection(&serde_json::json!({}), limits)
+                    .unwrap(),
+            );
         }
     }
     Wasm(set)
 }
 
 fn variant(kind: &str, rules: &[&str]) -> Box<dyn Variant> {
-    if kind == "wasm" { Box::new(wasm(rules)) } else { Box::new(native::Rules::new(rules)) }
+    if kind == "wasm" {
+        Box::new(wasm(rules))
+    } else {
+        Box::new(native::Rules::new(rules))
+    }
 }
 
 fn cpu_time() -> Duration {
@@ -116,13 +132,20 @@ fn measure(rules: &[&str]) -> ([f64; 2], [usize; 2]) {
 fn instructions(kind: &str, rules: &[&str]) -> Option<f64> {
     let count = |passes: &str| {
         let output = Command::new("valgrind")
-            .args(["--tool=callgrind", "--callgrind-out-file=/dev/null", "--smc-check=all-non-file"])
+            .args([
+                "--tool=callgrind",
+                "--callgrind-out-file=/dev/null",
+                "--smc-check=all-non-file",
+            ])
             .arg(std::env::current_exe().ok()?)
             .args(["--passes", passes, kind, &rules.join(",")])
             .output()
             .ok()?;
         let text = String::from_utf8_lossy(&output.stderr).into_owned();
-        let line = text.lines().find(|line| line.contains("Collected"))?.to_owned();
+        let line = text
+            .lines()
+            .find(|line| line.contains("Collected"))?
+            .to_owned();
         line.rsplit(' ').next()?.parse::<f64>().ok()
     };
     Some((count("6")? - count("2")?) / (4.0 * EVENTS as f64))
@@ -139,8 +162,13 @@ fn main() {
         }
         return;
     }
-    println!("{EVENTS} events of 1000 users, frames of 64, minimum of {ROUNDS} rounds, CPU time of the thread");
-    println!("{:<44} {:>10} {:>10} {:>7} {:>12} {:>12} {:>7}", "rules", "native ns", "wasm ns", "ratio", "native instr", "wasm instr", "ratio");
+    println!(
+        "{EVENTS} events of 1000 users, frames of 64, minimum of {ROUNDS} rounds, CPU time of the thread"
+    );
+    println!(
+        "{:<44} {:>10} {:>10} {:>7} {:>12} {:>12} {:>7}",
+        "rules", "native ns", "wasm ns", "ratio", "native instr", "wasm instr", "ratio"
+    );
     let mut sets = vec![RULES.to_vec()];
     sets.extend(RULES.map(|rule| vec![rule]));
     for rules in sets {
@@ -148,9 +176,17 @@ fn main() {
         assert_eq!(findings[0], findings[1], "both must find the same");
         let counted = (instructions("native", &rules), instructions("wasm", &rules));
         let (native_count, wasm_count, ratio) = match counted {
-            (Some(native), Some(wasm)) => (format!("{native:.0}"), format!("{wasm:.0}"), format!("{:.2}", wasm / native)),
+            (Some(native), Some(wasm)) => (
+                format!("{native:.0}"),
+                format!("{wasm:.0}"),
+                format!("{:.2}", wasm / native),
+            ),
             _ => ("-".to_owned(), "-".to_owned(), "-".to_owned()),
         };
-        println!("{:<44} {native:>10.0} {wasm:>10.0} {:>7.2} {native_count:>12} {wasm_count:>12} {ratio:>7}", rules.join(" + "), wasm / native);
+        println!(
+            "{:<44} {native:>10.0} {wasm:>10.0} {:>7.2} {native_count:>12} {wasm_count:>12} {ratio:>7}",
+            rules.join(" + "),
+            wasm / native
+        );
     }
 }

@@ -21,12 +21,19 @@ pub(crate) struct Rules {
 
 impl Rules {
     pub(crate) fn new(names: &[&str]) -> Self {
-        let mut rules = Self { mapping: None, detections: Vec::new() };
+        let mut rules = Self {
+            mapping: None,
+            detections: Vec::new(),
+        };
         for name in names {
             match *name {
                 "event-mapping" => rules.mapping = Some(Mapping::new()),
-                "impossible-travel" => rules.detections.push(Box::new(Fold::<ImpossibleTravel>::new())),
-                "account-sharing" => rules.detections.push(Box::new(Fold::<AccountSharing>::new())),
+                "impossible-travel" => rules
+                    .detections
+                    .push(Box::new(Fold::<ImpossibleTravel>::new())),
+                "account-sharing" => rules
+                    .detections
+                    .push(Box::new(Fold::<AccountSharing>::new())),
                 other => unreachable!("{other}"),
             }
         }
@@ -35,7 +42,9 @@ impl Rules {
 
     pub(crate) fn evaluate(&mut self, events: &mut [Box<Event>], findings: &mut Vec<RawFinding>) {
         if let Some(mapping) = &mut self.mapping {
-            events.chunks_mut(FRAME).for_each(|chunk| mapping.map(chunk));
+            events
+                .chunks_mut(FRAME)
+                .for_each(|chunk| mapping.map(chunk));
         }
         for rule in &mut self.detections {
             for chunk in events.chunks(FRAME) {
@@ -59,11 +68,16 @@ struct Fold<R> {
 }
 
 fn names(names: &[String]) -> Vec<FieldName> {
-    names.iter().map(|name| FieldName::parse(name).unwrap()).collect()
+    names
+        .iter()
+        .map(|name| FieldName::parse(name).unwrap())
+        .collect()
 }
 
 fn append(block: &mut Vec<u8>, bytes: Option<&[u8]>) -> (u32, u32) {
-    let Some(bytes) = bytes else { return (u32::MAX, 0) };
+    let Some(bytes) = bytes else {
+        return (u32::MAX, 0);
+    };
     let start = block.len() as u32;
     block.extend_from_slice(bytes);
     (start, bytes.len() as u32)
@@ -75,8 +89,15 @@ fn span((start, length): (u32, u32)) -> wire::Span {
 
 impl<R: Rule> Fold<R> {
     fn new() -> Self {
-        let (rule, descriptor) = detection::describe::<R>("").map_err(|error| error.message).unwrap();
-        let frame = wire::Frame { block: Vec::new(), events: Vec::new(), texts: Vec::new(), groups: Vec::new() };
+        let (rule, descriptor) = detection::describe::<R>("")
+            .map_err(|error| error.message)
+            .unwrap();
+        let frame = wire::Frame {
+            block: Vec::new(),
+            events: Vec::new(),
+            texts: Vec::new(),
+            groups: Vec::new(),
+        };
         Self {
             rule,
             reads: names(&descriptor.reads),
@@ -95,7 +116,12 @@ impl<R: Rule> Fold<R> {
         frame.groups.clear();
         self.keys.clear();
         self.members.clear();
-        self.members.extend((0..).zip(events).filter(|(_, event)| event.keys.user != 0).map(|(at, event)| (event.keys.user, at)));
+        self.members.extend(
+            (0..)
+                .zip(events)
+                .filter(|(_, event)| event.keys.user != 0)
+                .map(|(at, event)| (event.keys.user, at)),
+        );
         self.members.sort_unstable();
         for (key, at) in &self.members {
             let event = &events[*at as usize];
@@ -106,13 +132,20 @@ impl<R: Rule> Fold<R> {
                 }
                 _ => {
                     let state = span(append(&mut frame.block, self.states.get(*key, event.time)));
-                    frame.groups.push(wire::Group { first: frame.events.len() as u32, count: 1, state });
+                    frame.groups.push(wire::Group {
+                        first: frame.events.len() as u32,
+                        count: 1,
+                        state,
+                    });
                     self.keys.push((*key, event.time));
                 }
             }
             frame.events.push(numbers(event));
             for name in &self.reads {
-                let text = span(append(&mut frame.block, event.get_named(name).map(str::as_bytes)));
+                let text = span(append(
+                    &mut frame.block,
+                    event.get_named(name).map(str::as_bytes),
+                ));
                 frame.texts.push(text);
             }
         }
@@ -126,7 +159,11 @@ impl<R: Rule> Detection for Fold<R> {
         for change in &outcome.changes {
             let (key, time) = self.keys[change.group as usize];
             let start = change.state.start as usize;
-            self.states.set(key, &outcome.block[start..start + change.state.length as usize], time);
+            self.states.set(
+                key,
+                &outcome.block[start..start + change.state.length as usize],
+                time,
+            );
         }
         findings.extend(outcome.findings.into_iter().map(|finding| RawFinding {
             event: finding.event as usize,
@@ -151,7 +188,9 @@ fn numbers(event: &Event) -> wire::Event {
         None => 0,
     };
     let (latitude, longitude, accuracy) =
-        event.location.map_or((f64::NAN, f64::NAN, 0.0), |place| (place.latitude, place.longitude, place.accuracy_km));
+        event.location.map_or((f64::NAN, f64::NAN, 0.0), |place| {
+            (place.latitude, place.longitude, place.accuracy_km)
+        });
     let country = match event.get(Field::SourceGeoCountryIsoCode).map(str::as_bytes) {
         Some([first, second]) => (u32::from(*first) << 8) | u32::from(*second),
         _ => 0,
@@ -186,7 +225,9 @@ struct Mapping {
 impl Mapping {
     fn new() -> Self {
         let parameters = super::data::table().to_string();
-        let (rule, descriptor) = mapping::describe::<EventMapping>(&parameters).map_err(|error| error.message).unwrap();
+        let (rule, descriptor) = mapping::describe::<EventMapping>(&parameters)
+            .map_err(|error| error.message)
+            .unwrap();
         let annotations = descriptor
             .annotations
             .into_iter()
@@ -198,7 +239,11 @@ impl Mapping {
                     (Field::EventOutcome, entry.outcome),
                     (Field::EventCode, entry.code),
                 ];
-                Arc::new(Annotation::new(fields, u8::try_from(entry.severity).ok(), entry.suppress))
+                Arc::new(Annotation::new(
+                    fields,
+                    u8::try_from(entry.severity).ok(),
+                    entry.suppress,
+                ))
             })
             .collect();
         Self {
@@ -206,7 +251,11 @@ impl Mapping {
             reads: names(&descriptor.reads),
             writes: names(&descriptor.writes),
             annotations,
-            frame: mapping_wire::Frame { block: Vec::new(), events: Vec::new(), texts: Vec::new() },
+            frame: mapping_wire::Frame {
+                block: Vec::new(),
+                events: Vec::new(),
+                texts: Vec::new(),
+            },
         }
     }
 
@@ -216,9 +265,13 @@ impl Mapping {
         frame.events.clear();
         frame.texts.clear();
         for event in &*events {
-            frame.events.push(mapping_wire::Event { status: event.status.into(), server_port: event.server_port.into() });
+            frame.events.push(mapping_wire::Event {
+                status: event.status.into(),
+                server_port: event.server_port.into(),
+            });
             for name in &self.reads {
-                let (start, length) = append(&mut frame.block, event.get_named(name).map(str::as_bytes));
+                let (start, length) =
+                    append(&mut frame.block, event.get_named(name).map(str::as_bytes));
                 frame.texts.push(mapping_wire::Span { start, length });
             }
         }
@@ -232,12 +285,18 @@ impl Mapping {
         }
         for item in &outcome.computed {
             let start = item.text.start as usize;
-            let text = std::str::from_utf8(&outcome.block[start..start + item.text.length as usize]).unwrap();
+            let text =
+                std::str::from_utf8(&outcome.block[start..start + item.text.length as usize])
+                    .unwrap();
             match &self.writes[item.field as usize] {
                 FieldName::Field(field) => events[item.event as usize].set(*field, text),
                 FieldName::Label(label) => events[item.event as usize].set_label(label, text),
             }
         }
-        debug_assert!(events.iter().all(|event| event.activity as u32 <= Activity::PermissionDenied as u32));
+        debug_assert!(
+            events
+                .iter()
+                .all(|event| event.activity as u32 <= Activity::PermissionDenied as u32)
+        );
     }
 }

@@ -26,7 +26,15 @@ pub(super) fn run(arguments: &BuildArguments) -> Result<u8> {
     let id = crate_name(&manifest)?;
     let target = arguments.directory.join("target");
     let status = Command::new("cargo")
-        .args(["build", "--release", "--features", "component", "--target", TARGET, "--manifest-path"])
+        .args([
+            "build",
+            "--release",
+            "--features",
+            "component",
+            "--target",
+            TARGET,
+            "--manifest-path",
+        ])
         .arg(&manifest)
         .arg("--target-dir")
         .arg(&target)
@@ -35,20 +43,35 @@ pub(super) fn run(arguments: &BuildArguments) -> Result<u8> {
     if !status.success() {
         bail!("cargo failed; if it misses the target, run: rustup target add {TARGET}");
     }
-    let module = target.join(TARGET).join("release").join(format!("{}.wasm", id.replace('-', "_")));
+    let module = target
+        .join(TARGET)
+        .join("release")
+        .join(format!("{}.wasm", id.replace('-', "_")));
     let bytes = std::fs::read(&module).with_context(|| {
-        format!("cargo built no {}; the crate needs crate-type = [\"cdylib\", \"rlib\"]", module.display())
+        format!(
+            "cargo built no {}; the crate needs crate-type = [\"cdylib\", \"rlib\"]",
+            module.display()
+        )
     })?;
     let component = sidewatch_componentize::componentize(&bytes)?;
-    let output = arguments.output.clone().unwrap_or_else(|| target.join(format!("{id}.wasm")));
+    let output = arguments
+        .output
+        .clone()
+        .unwrap_or_else(|| target.join(format!("{id}.wasm")));
     write(&output, &component)?;
-    terminal::print(&format!("{} ({} bytes)\n", output.display(), component.len()))?;
+    terminal::print(&format!(
+        "{} ({} bytes)\n",
+        output.display(),
+        component.len()
+    ))?;
     Ok(0)
 }
 
 fn crate_name(manifest: &Path) -> Result<String> {
-    let text = std::fs::read_to_string(manifest).with_context(|| format!("cannot read {}", manifest.display()))?;
-    let table: toml::Table = toml::from_str(&text).with_context(|| manifest.display().to_string())?;
+    let text = std::fs::read_to_string(manifest)
+        .with_context(|| format!("cannot read {}", manifest.display()))?;
+    let table: toml::Table =
+        toml::from_str(&text).with_context(|| manifest.display().to_string())?;
     table
         .get("package")
         .and_then(|package| package.get("name"))
@@ -60,6 +83,7 @@ fn crate_name(manifest: &Path) -> Result<String> {
 /// Through a temporary file, so that a running sidecar never sees half of it.
 fn write(path: &Path, bytes: &[u8]) -> Result<()> {
     let temporary = path.with_extension("wasm.part");
-    std::fs::write(&temporary, bytes).with_context(|| format!("cannot write {}", temporary.display()))?;
+    std::fs::write(&temporary, bytes)
+        .with_context(|| format!("cannot write {}", temporary.display()))?;
     std::fs::rename(&temporary, path).with_context(|| format!("cannot write {}", path.display()))
 }

@@ -25,27 +25,41 @@ const SOURCE: &str = include_str!("template/lib.rs.in");
 
 pub(super) fn run(arguments: &NewArguments) -> Result<u8> {
     let name = arguments.name.as_str();
-    let kebab = name.split('-').all(|word| !word.is_empty() && word.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit()));
+    let kebab = name.split('-').all(|word| {
+        !word.is_empty()
+            && word
+                .bytes()
+                .all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit())
+    });
     if !kebab || !name.starts_with(|first: char| first.is_ascii_lowercase()) || name.len() > 64 {
-        bail!("`{name}` is no rule name; use small letters, digits and hyphens, like `night-login`");
+        bail!(
+            "`{name}` is no rule name; use small letters, digits and hyphens, like `night-login`"
+        );
     }
     let sdk = match &arguments.sdk {
         Some(path) => path.clone(),
         None => find_sdk(&arguments.directory)?,
     };
-    let sdk = sdk.canonicalize().with_context(|| format!("cannot find rule-sdk at {}", sdk.display()))?;
+    let sdk = sdk
+        .canonicalize()
+        .with_context(|| format!("cannot find rule-sdk at {}", sdk.display()))?;
     let directory = arguments.directory.join(name);
     if directory.exists() {
         bail!("{} exists already", directory.display());
     }
-    std::fs::create_dir_all(directory.join("src")).with_context(|| format!("cannot make {}", directory.display()))?;
+    std::fs::create_dir_all(directory.join("src"))
+        .with_context(|| format!("cannot make {}", directory.display()))?;
     let type_name: String = name.split('-').map(capitalised).collect();
     let fill = |template: &str| {
-        template.replace("{{name}}", name).replace("{{type}}", &type_name).replace("{{sdk}}", &sdk.display().to_string())
+        template
+            .replace("{{name}}", name)
+            .replace("{{type}}", &type_name)
+            .replace("{{sdk}}", &sdk.display().to_string())
     };
     for (file, template) in [("Cargo.toml", MANIFEST), ("src/lib.rs", SOURCE)] {
         let path = directory.join(file);
-        std::fs::write(&path, fill(template)).with_context(|| format!("cannot write {}", path.display()))?;
+        std::fs::write(&path, fill(template))
+            .with_context(|| format!("cannot write {}", path.display()))?;
     }
     terminal::print(&format!(
         "made {directory}\n  test it    cargo test --manifest-path {directory}/Cargo.toml\n  build it   sidewatch rule build {directory}\n  look       sidewatch rule inspect {directory}/target/{name}.wasm\n",
@@ -56,11 +70,15 @@ pub(super) fn run(arguments: &NewArguments) -> Result<u8> {
 
 fn capitalised(word: &str) -> String {
     let mut letters = word.chars();
-    letters.next().map_or_else(String::new, |first| first.to_ascii_uppercase().to_string() + letters.as_str())
+    letters.next().map_or_else(String::new, |first| {
+        first.to_ascii_uppercase().to_string() + letters.as_str()
+    })
 }
 
 fn find_sdk(from: &Path) -> Result<PathBuf> {
-    let start = from.canonicalize().with_context(|| format!("cannot find {}", from.display()))?;
+    let start = from
+        .canonicalize()
+        .with_context(|| format!("cannot find {}", from.display()))?;
     start
         .ancestors()
         .map(|parent| parent.join("guest-rules/rule-sdk"))
