@@ -6,11 +6,22 @@ SHELL := /bin/bash
 
 # Every rule crate; crate name = rule id = file name.
 RULES := $(sort $(foreach manifest,$(wildcard guest-rules/*/Cargo.toml),$(if $(shell grep -l '^component = ' $(manifest)),$(notdir $(patsubst %/,%,$(dir $(manifest)))))))
+# Rules that misbehave on purpose, for the integration tests only.
+FIXTURES := misbehaving
 CARGO ?= cargo
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 GUEST := wasm32-unknown-unknown
 
-.PHONY: help run test build rules lint bench tools test-tools wasm-target fuzz clean
+# $(call components,CRATES,DIRECTORY): builds rule crates into target/DIRECTORY.
+define components
+mkdir -p $(TARGET)/$(2); for rule in $(1); do \
+  $(CARGO) build -q -p $$rule --features component --profile guest --target $(GUEST); \
+  $(TARGET)/debug/sidewatch-componentize $(TARGET)/$(GUEST)/guest/$${rule//-/_}.wasm $(TARGET)/$(2)/$$rule.wasm; \
+  echo "rule       $$rule ($$(stat -c %s $(TARGET)/$(2)/$$rule.wasm) bytes)"; \
+done
+endef
+
+.PHONY: help run test build rules fixtures lint bench tools test-tools wasm-target fuzz clean
 
 help: ## Show this
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -23,14 +34,13 @@ build: wasm-target rules ## Release binary at target/release/sidewatch, rules at
 
 rules: wasm-target ## Rule components at target/rules/<id>.wasm
 	$(CARGO) build -q -p sidewatch-componentize
-	@mkdir -p $(TARGET)/rules
-	@for rule in $(RULES); do \
-	  $(CARGO) build -q -p $$rule --features component --profile guest --target $(GUEST); \
-	  $(TARGET)/debug/sidewatch-componentize $(TARGET)/$(GUEST)/guest/$${rule//-/_}.wasm $(TARGET)/rules/$$rule.wasm; \
-	  echo "rule       $$rule ($$(stat -c %s $(TARGET)/rules/$$rule.wasm) bytes)"; \
-	done
+	@$(call components,$(RULES),rules)
 
-test: wasm-target test-tools lint rules ## All tests, lints included
+fixtures: rules ## Components the integration tests need at target/rules-fixtures/<id>.wasm
+	@$(call components,$(FIXTURES),rules-fixtures)
+
+test: wasm-target test-tools lint fixtures ## All tests, lints included
+	$(CARGO) build -q -p sidewatch
 	SIDEWATCH_RULES=$(abspath $(TARGET)/rules) $(CARGO) nextest run --workspace --no-fail-fast
 	$(CARGO) test -q --workspace --doc
 

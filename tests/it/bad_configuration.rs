@@ -1,0 +1,177 @@
+//! Wrong configurations and arguments: a clear message, the right exit code.
+
+use std::path::Path;
+
+use integration_tests::{Output, sidewatch};
+
+/// `EX_CONFIG`: the file is wrong.
+const CONFIG: i32 = 78;
+
+fn run(directory: &Path, verb: &str, text: &str) -> Output {
+    let data = directory.join("data");
+    let head = format!("data_directory = {data:?}\nadmin.listen = \"127.0.0.1:0\"\n");
+    std::fs::write(directory.join("sidewatch.toml"), head + text).unwrap();
+    sidewatch(directory, &[verb, "sidewatch.toml"], b"")
+}
+
+/// Both `run` and `validate` refuse the text with that code and those words.
+fn refused(text: &str, code: i32, words: &[&str]) {
+    let directory = tempfile::tempdir().unwrap();
+    for verb in ["validate", "run"] {
+        let output = run(directory.path(), verb, text);
+        assert_eq!(output.code, code, "{verb}: {}", output.err);
+        for word in words {
+            assert!(
+                output.err.contains(word),
+                "{verb}: `{word}` is missing in: {}",
+                output.err
+            );
+        }
+        assert!(!output.err.contains("panicked"), "{}", output.err);
+    }
+}
+
+const MIRROR: &str = "[[sources]]\nid = \"mirror\"\ntype = \"mirror\"\nlisten = \"127.0.0.1:0\"\n";
+
+#[test]
+fn an_unknown_key_is_named_with_line_and_nearest_key() {
+    refused(
+        "[[sources]]\nid = \"m\"\ntype = \"mirror\"\nmax_body_byte = 5\n",
+        CONFIG,
+        &[
+            "sidewatch.toml:6:",
+            "max_body_byte",
+            "did you mean `max_body_bytes`",
+        ],
+    );
+    refused(
+        &format!("{MIRROR}[[sinks]]\nid = \"f\"\ntype = \"file\"\npaht = \"/tmp/x\"\n"),
+        CONFIG,
+        &["sidewatch.toml:10:", "did you mean `path`"],
+    );
+    refused(
+        "[joins]\nenabled = false\n",
+        CONFIG,
+        &["sidewatch.toml:3:", "did you mean `join`"],
+    );
+    refused(
+        &format!(
+            "{MIRROR}[[rules]]\nid = \"impossible-travel\"\n[rules.limits]\nframe_millisecond = 1\n"
+        ),
+        CONFIG,
+        &["did you mean `frame_milliseconds`"],
+    );
+}
+
+#[test]
+fn broken_text_is_placed() {
+    refused("[[sources]\n", CONFIG, &["sidewatch.toml:3:"]);
+    refused("join = 5\n", CONFIG, &["sidewatch.toml:3:"]);
+}
+
+#[test]
+fn a_missing_configuration_is_named() {
+    let directory = tempfile::tempdir().unwrap();
+    for verb in ["validate", "run"] {
+        let output = sidewatch(directory.path(), &[verb, "nowhere.toml"], b"");
+        assert_eq!(output.code, CONFIG, "{}", output.err);
+        assert!(output.err.contains("nowhere.toml"), "{}", output.err);
+    }
+}
+
+#[test]
+fn no_source_is_no_configuration() {
+    refused("", 1, &["no source is configured", "[[sources]]"]);
+}
+
+#[test]
+fn an_unknown_pack_is_answered_with_the_known_ones() {
+    refused(
+        &MIRROR.replace("type", "pack = \"matermost\"\ntype"),
+        1,
+        &["matermost", "mattermost", "nginx"],
+    );
+    let directory = tempfile::tempdir().unwrap();
+    let output = sidewatch(
+        directory.path(),
+        &["replay", "--pack", "wordpress", "-"],
+        b"",
+    );
+    assert_eq!(output.code, 1, "{}", output.err);
+    assert!(
+        output.err.contains("wordpress") && output.err.contains("mattermost"),
+        "{}",
+        output.err
+    );
+}
+
+#[test]
+fn a_wrong_log_format_is_explained() {
+    let syslog = |format: &str| {
+        format!(
+            "[[sources]]\nid = \"access\"\ntype = \"syslog\"\nudp = \"127.0.0.1:0\"\nformat = '{format}'\n"
+        )
+    };
+    refused(
+        &syslog("$remote_addr $no_such_thing_at_all]["),
+        1,
+        &["source `access`", "no_such_thing_at_all"],
+    );
+    refused(&syslog("combind"), 1, &["source `access`", "combined"]);
+    refused(
+        &syslog("no variable in here"),
+        1,
+        &["source `access`", "format"],
+    );
+    let directory = tempfile::tempdir().unwrap();
+    let output = sidewatch(
+        directory.path(),
+        &[
+            "replay",
+            "--log-format",
+            "log_format broken '$remote_addr",
+            "-",
+        ],
+        b"",
+    );
+    assert_eq!(output.code, 1, "{}", output.err);
+    assert!(output.err.contains("--log-format"), "{}", output.err);
+}
+
+#[test]
+fn a_wrong_rule_parameter_is_named() {
+    let rule = |parameter: &str| {
+        format!("{MIRROR}[[rules]]\nid = \"impossible-travel\"\nparameters = {{ {parameter} }}\n")
+    };
+    refused(
+        &rule("max_speed = 5"),
+        1,
+        &["rule `impossible-travel`", "max_speed"],
+    );
+    refused(
+        &rule("default_accuracy_km = \"far\""),
+        1,
+        &[
+            "rule `impossible-travel`",
+            "parameter `default_accuracy_km`",
+        ],
+    );
+    refused(
+        &format!("{MIRROR}[[rules]]\nid = \"imposible-travel\"\n"),
+        1,
+        &["imposible-travel", "impossible-travel"],
+    );
+}
+
+#[test]
+fn wrong_usage_is_told_apart() {
+    let directory = tempfile::tempdir().unwrap();
+    let output = sidewatch(directory.path(), &["replya"], b"");
+    assert_eq!(output.code, 2);
+    assert!(
+        output.err.contains("replay"),
+        "the nearest verb: {}",
+        output.err
+    );
+    assert_eq!(sidewatch(directory.path(), &["--help"], b"").code, 0);
+}

@@ -1,0 +1,22 @@
+//! Sidewatch as its users meet it: the real program beside a real nginx, with
+//! a real rsyslogd and a Tirreno double behind it.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::print_stderr,
+    reason = "tests fail loudly"
+)]
+
+mod bad_components;
+mod bad_configuration;
+mod bad_surroundings;
+mod findings;
+mod harmless;
+mod health;
+mod mirror;
+mod misbehaving;
+mod replay;
+mod rule_author;
+mod shutdown;

@@ -1,0 +1,227 @@
+//! A running sidecar.
+
+use std::fs::File;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::{ExitStatus, Stdio};
+
+use nix::sys::signal::Signal;
+
+use crate::command::command;
+use crate::http::{Answer, get};
+use crate::metrics::Metrics;
+use crate::process::Process;
+use crate::until;
+
+/// A configuration being put together; everything lies in one directory.
+#[derive(Debug)]
+pub struct Builder {
+    directory: PathBuf,
+    text: String,
+}
+
+impl Builder {
+    /// Adds a `[[sources]]` entry.
+    #[must_use]
+    pub fn source(self, id: &str, entry: &str) -> Self {
+        self.section(&format!("[[sources]]\nid = \"{id}\"\n{entry}"))
+    }
+
+    /// Adds a `[[sinks]]` entry.
+    #[must_use]
+    pub fn sink(self, id: &str, entry: &str) -> Self {
+        self.section(&format!("[[sinks]]\nid = \"{id}\"\n{entry}"))
+    }
+
+    /// Adds a file sink `id` that writes JSON to `<id>.json` in the directory.
+    #[must_use]
+    pub fn json_file(self, id: &str) -> Self {
+        let path = self.directory.join(format!("{id}.json"));
+        self.sink(id, &format!("type = \"file\"\npath = {path:?}"))
+    }
+
+    /// Adds any section.
+    #[must_use]
+    pub fn section(mut self, text: &str) -> Self {
+        self.text.push_str(text);
+        self.text.push('\n');
+        self
+    }
+
+    /// Starts it and waits until it is ready.
+    ///
+    /// # Panics
+    /// It does not get ready; shows what it said.
+    pub fn start(&self) -> Sidecar {
+        let Self { directory, text } = self;
+        let config = directory.join("sidewatch.toml");
+        let data = directory.join("data");
+        let text = format!("data_directory = {data:?}\n[admin]\nlisten = \"127.0.0.1:0\"\n{text}");
+        std::fs::write(&config, text).unwrap();
+        let log = directory.join("sidewatch.log");
+        let stderr = File::create(&log).unwrap();
+        let mut command = command();
+        command
+            .arg("run")
+            .arg(&config)
+            .stdout(Stdio::null())
+            .stderr(stderr);
+        let process = Process::start("sidewatch", &mut command);
+        let mut sidecar = Sidecar {
+            process,
+            directory: directory.clone(),
+            log,
+            admin: None,
+        };
+        sidecar.wait_until_ready();
+        sidecar
+    }
+}
+
+/// A running sidecar; killed when dropped.
+#[derive(Debug)]
+pub struct Sidecar {
+    process: Process,
+    directory: PathBuf,
+    log: PathBuf,
+    admin: Option<SocketAddr>,
+}
+
+impl Sidecar {
+    /// A sidecar that keeps everything in this directory.
+    pub fn in_directory(directory: &Path) -> Builder {
+        Builder {
+            directory: directory.to_owned(),
+            text: String::new(),
+        }
+    }
+
+    fn wait_until_ready(&mut self) {
+        let Self {
+            process,
+            log,
+            admin,
+            ..
+        } = self;
+        let address = until("the sidecar's start", || {
+            let said = std::fs::read_to_string(&*log).unwrap();
+            if let Some(status) = process.ended() {
+                panic!("the sidecar ended with {status}:\n{said}");
+            }
+            let line = said
+                .lines()
+                .find_map(|line| line.strip_prefix("admin      http://"))?;
+            line.split('/').next()?.parse().ok()
+        });
+        *admin = Some(address);
+        until("readiness", || {
+            (self.get("/readyz").status == 200).then_some(())
+        });
+    }
+
+    /// What it wrote to standard error so far.
+    ///
+    /// # Panics
+    /// The log is gone.
+    pub fn log(&self) -> String {
+        std::fs::read_to_string(&self.log).unwrap()
+    }
+
+    /// The first address of a source.
+    ///
+    /// # Panics
+    /// There is no such source, or it has no address.
+    pub fn address(&self, source: &str) -> SocketAddr {
+        let log = self.log();
+        let start = format!("source     {source}: ");
+        let line = log
+            .lines()
+            .find_map(|line| line.strip_prefix(&start))
+            .unwrap();
+        let first = line.split(", ").next().unwrap_or(line);
+        let address = first
+            .rsplit('/')
+            .next()
+            .unwrap_or(first)
+            .trim_start_matches("udp:")
+            .trim_start_matches("tcp:");
+        address
+            .parse()
+            .unwrap_or_else(|error| panic!("{first}: {error}"))
+    }
+
+    /// Asks the admin address.
+    ///
+    /// # Panics
+    /// Nobody answers.
+    pub fn get(&self, path: &str) -> Answer {
+        get(self.admin.unwrap(), path)
+    }
+
+    /// The metrics at this moment.
+    pub fn metrics(&self) -> Metrics {
+        Metrics::parse(&self.get("/metrics").body)
+    }
+
+    /// Waits until nothing waits and every event is accounted for, and gives
+    /// the metrics then.
+    ///
+    /// # Panics
+    /// An event is missing or counted twice; says where.
+    pub fn settled(&self) -> Metrics {
+        let mut wrong = None;
+        let begun = std::time::Instant::now();
+        while begun.elapsed() < crate::wait::PATIENCE {
+            let metrics = self.metrics();
+            wrong = metrics.imbalance();
+            if wrong.is_none() && metrics.get("pipeline_waiting_events", &[]) == 0 {
+                return metrics;
+            }
+            std::thread::sleep(std::time::Duration::from_millis(20));
+        }
+        panic!(
+            "not every event is accounted for: {wrong:?}\n{}",
+            self.log()
+        );
+    }
+
+    /// Waits until the metrics are as wanted.
+    ///
+    /// # Panics
+    /// They do not become so in time.
+    pub fn until(&self, what: &str, wanted: impl Fn(&Metrics) -> bool) -> Metrics {
+        until(what, || Some(self.metrics()).filter(&wanted))
+    }
+
+    /// The records of a file sink made with [`Builder::json_file`].
+    pub fn lines(&self, sink: &str) -> Vec<String> {
+        let text = std::fs::read_to_string(self.directory.join(format!("{sink}.json")))
+            .unwrap_or_default();
+        text.lines().map(str::to_owned).collect()
+    }
+
+    /// Sends a signal.
+    pub fn signal(&self, signal: Signal) {
+        self.process.signal(signal);
+    }
+
+    /// Bytes of memory it holds at present.
+    pub fn resident_bytes(&self) -> u64 {
+        self.process.resident_bytes()
+    }
+
+    /// Asks it to end, and waits until it has.
+    pub fn stop(self) -> ExitStatus {
+        self.end(Signal::SIGTERM)
+    }
+
+    /// As if somebody pressed Ctrl-C; waits for its end.
+    pub fn interrupt(self) -> ExitStatus {
+        self.end(Signal::SIGINT)
+    }
+
+    fn end(mut self, signal: Signal) -> ExitStatus {
+        self.process.signal(signal);
+        self.process.wait()
+    }
+}
