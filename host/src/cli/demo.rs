@@ -26,11 +26,11 @@ use crate::pipeline::{Pipeline, Status};
 Nothing leaves this machine: everything listens on loopback, and all addresses in the story are
 documentation addresses. The directory keeps the configuration, the outputs and nginx snippets
 with which your own nginx can send to this very process while it runs.")]
-pub struct DemoArguments {
+pub(super) struct DemoArguments {
     /// Where configuration and outputs go [default: target/demo of the build, else a temporary directory]
     #[arg(long, value_name = "DIRECTORY")]
     directory: Option<PathBuf>,
-    /// Where the mirror listens; another port is chosen when this one is in use
+    /// Where the mirror listens; another port is chosen when this one is in use. Port 0 takes free ports throughout
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8787")]
     listen: SocketAddr,
     /// Fewer or more people at the site
@@ -185,8 +185,8 @@ fn report(played: &Played, status: &Status, outcome: &Outcome<'_>) -> Result<Str
         "\nfindings by kind\n{table}\n{}",
         outcome.comparison()
     )?;
-    for finding in outcome.most_telling() {
-        writeln!(text, "{}\n", show::finding(finding))?;
+    for (title, finding) in outcome.most_telling() {
+        writeln!(text, "{title}\n{}\n", show::finding(finding))?;
     }
     Ok(text)
 }

@@ -24,3 +24,6 @@ pub use story::Story;
 
 /// Seed of the story everybody sees.
 pub const SEED: u64 = 0x51de_0a7c;
+
+#[cfg(test)]
+mod tests;

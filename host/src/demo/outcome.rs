@@ -99,12 +99,14 @@ impl<'a> Outcome<'a> {
             .collect()
     }
 
-    /// One finding for each incident that was found.
-    pub fn most_telling(&self) -> impl Iterator<Item = &'a Finding> {
-        self.incidents.iter().filter_map(|(_, fate)| match fate {
-            Fate::Found(finding) => Some(*finding),
-            Fate::Missed | Fate::NotLookedFor => None,
-        })
+    /// One finding for each incident that was found, with the incident's title.
+    pub fn most_telling(&self) -> impl Iterator<Item = (&'a str, &'a Finding)> {
+        self.incidents
+            .iter()
+            .filter_map(|(incident, fate)| match fate {
+                Fate::Found(finding) => Some((incident.title.as_str(), *finding)),
+                Fate::Missed | Fate::NotLookedFor => None,
+            })
     }
 
     /// Planted against found, a line each.

@@ -19,12 +19,17 @@ use super::request::Request;
 use crate::pipeline::Status;
 
 /// Requests under way at a time.
-const WINDOW: usize = 64;
+const WINDOW: usize = 256;
+/// Log lines sent before it is looked whether they arrived: a socket buffer
+/// of the system's usual size holds several times as many.
+const BURST: usize = 64;
 /// Connections to the mirror, as of a busy nginx worker.
 const CONNECTIONS: usize = 4;
 /// Longest answer to one window read before the peer is taken for another
 /// program.
 const LONGEST_ANSWER: usize = 64 * 1024;
+/// Name of the source of log lines in the configuration.
+const LOG_SOURCE: &str = "access-log";
 /// How long nothing may move before what is missing counts as lost.
 const STALLED: Duration = Duration::from_secs(6);
 
@@ -70,11 +75,7 @@ pub async fn play(
     }
     let lines = UdpSocket::bind(SocketAddr::new(target.syslog.ip(), 0)).await?;
     lines.connect(target.syslog).await?;
-    let taken = status
-        .sources
-        .iter()
-        .find(|(name, _)| name == "access-log")
-        .map(|(_, counters)| Arc::clone(counters));
+    let mut pace = Pace::new(status);
     let mut played = Played::default();
     let mut line = String::new();
     for window in requests.chunks(WINDOW) {
@@ -90,14 +91,14 @@ pub async fn play(
         }
         // nginx logs when it has answered: the mirrored half is there already,
         // so requests come out of the join in the order of their lines.
-        for request in window {
-            request.write_line(&mut line);
-            lines.send(line.as_bytes()).await?;
+        for burst in window.chunks(BURST) {
+            for request in burst {
+                request.write_line(&mut line);
+                lines.send(line.as_bytes()).await?;
+            }
+            pace.sent(burst.len() as u64).await;
         }
         played.requests += window.len() as u64;
-        if let Some(taken) = &taken {
-            wait_for_lines(taken, played.requests.saturating_sub(WINDOW as u64)).await;
-        }
         wait_for_folding(status, played.requests).await;
         progress(played.requests);
     }
@@ -135,15 +136,41 @@ async fn read_answers(stream: &mut TcpStream, count: usize) -> io::Result<u64> {
     Ok(count.saturating_sub(taken) as u64)
 }
 
-async fn wait_for_lines(taken: &SourceCounters, count: u64) {
-    let begun = Instant::now();
-    while taken.received.load(Ordering::Relaxed) + taken.kernel_dropped.load(Ordering::Relaxed)
-        < count
-    {
-        if begun.elapsed() > STALLED {
-            return;
+/// Keeps the log lines under way few.
+struct Pace {
+    taken: Option<Arc<SourceCounters>>,
+    sent: u64,
+    /// Lines not waited for any more.
+    written_off: u64,
+}
+
+impl Pace {
+    fn new(status: &Status) -> Self {
+        let source = status.sources.iter().find(|(name, _)| name == LOG_SOURCE);
+        Self {
+            taken: source.map(|(_, counters)| Arc::clone(counters)),
+            sent: 0,
+            written_off: 0,
         }
-        tokio::time::sleep(Duration::from_micros(200)).await;
+    }
+
+    /// So many more were sent; waits until at most a burst is under way.
+    async fn sent(&mut self, lines: u64) {
+        self.sent += lines;
+        let Some(taken) = &self.taken else { return };
+        let begun = Instant::now();
+        loop {
+            let missing = self.sent - self.written_off.min(self.sent);
+            let missing = missing.saturating_sub(taken.received.load(Ordering::Relaxed));
+            if missing <= BURST as u64 {
+                return;
+            }
+            if begun.elapsed() > STALLED {
+                self.written_off += missing;
+                return;
+            }
+            tokio::time::sleep(Duration::from_micros(200)).await;
+        }
     }
 }
 

@@ -18,8 +18,8 @@ pub const HOUR: i64 = 60 * MINUTE;
 pub const DAY: i64 = 24 * HOUR;
 /// Days the story takes: account sharing shows over days only.
 pub const DAYS: u8 = 5;
-/// People at the site; incidents need at least [`FEWEST`].
-pub const PEOPLE: u8 = 84;
+/// People at the site, unless said otherwise.
+pub const PEOPLE: u8 = 72;
 /// Fewest people a story can be told with.
 pub const FEWEST: u8 = 24;
 
@@ -244,9 +244,9 @@ impl Writer {
             );
         }
         let noon = self.at(day, offset, 12);
-        self.presence(begin, noon, 13, &desk);
+        self.presence(begin, noon, 17, &desk);
         let evening = self.at(day, offset, 17);
-        self.presence(noon + 45 * MINUTE, evening, 14, &desk);
+        self.presence(noon + 45 * MINUTE, evening, 18, &desk);
         self.presence(begin - HOUR, begin - HOUR / 2, 20, &phone(person.out()));
         self.presence(
             evening + HOUR,

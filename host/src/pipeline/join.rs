@@ -195,10 +195,8 @@ mod tests {
     use super::*;
 
     fn half(id: &str, status: u16) -> Box<Event> {
-        let mut event = Box::new(Event {
-            status,
-            ..Event::new()
-        });
+        let mut event = Box::new(Event::new());
+        event.status = status;
         event.set(Field::HttpRequestId, id);
         event
     }

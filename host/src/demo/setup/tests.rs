@@ -1,0 +1,34 @@
+use super::*;
+
+#[test]
+fn the_nginx_snippet_gets_address_and_secret() {
+    let text = upstream("127.0.0.1:1234".parse().unwrap(), "5ec4e7");
+    assert!(text.contains("\n    server 127.0.0.1:1234 max_fails=1"));
+    assert!(text.contains("default \"5ec4e7\";"));
+    assert!(!text.contains("mirror.sock"));
+}
+
+#[test]
+fn a_port_in_use_is_replaced_and_said() {
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let wanted = taken.local_addr().unwrap();
+    let mut notes = Vec::new();
+    let open = |address| TcpListener::bind::<SocketAddr>(address)?.local_addr();
+    let got = free(wanted, "mirror", &mut notes, open).unwrap();
+    assert_ne!(got, wanted);
+    assert_eq!(notes.len(), 1);
+}
+
+#[test]
+fn what_was_there_is_replaced_but_a_link_is_not_followed() {
+    let directory = tempfile::tempdir().unwrap();
+    let (precious, link) = (
+        directory.path().join("precious"),
+        directory.path().join("findings.json"),
+    );
+    std::fs::write(&precious, "kept").unwrap();
+    std::os::unix::fs::symlink(&precious, &link).unwrap();
+    write(&link, b"new").unwrap();
+    assert_eq!(std::fs::read_to_string(&precious).unwrap(), "kept");
+    assert_eq!(std::fs::read_to_string(&link).unwrap(), "new");
+}
