@@ -24,7 +24,7 @@ use crate::pipeline::{Pipeline, Status};
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Nothing leaves this machine: everything listens on loopback, and all addresses in the story are
-documentation addresses. The directory keeps the configuration, the outputs and nginx snippets
+documentation addresses. Every detection rule in the rules directory takes part. The directory keeps the configuration, the outputs and nginx snippets
 with which your own nginx can send to this very process while it runs.")]
 pub(super) struct DemoArguments {
     /// Where configuration and outputs go [default: target/demo of the build, else a temporary directory]
@@ -116,7 +116,7 @@ async fn demonstrate(
 
 async fn play(setup: &Setup, status: &Status, story: &Story) -> Result<Played> {
     let total = story.requests.len() as u64;
-    let style = ProgressStyle::with_template("playing {bar:40} {pos}/{len} requests, {per_sec}");
+    let style = ProgressStyle::with_template("playing {bar:40} {pos}/{len} requests");
     let bar =
         ProgressBar::new(total).with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
     if bar.is_hidden() {

@@ -3,6 +3,7 @@
 //! Invariants: only files of known names in it are replaced, nothing is ever
 //! removed at the end, and the secret in it is new at each start.
 
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::io::{self, Read as _};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, UdpSocket};
@@ -12,21 +13,12 @@ use std::path::{Path, PathBuf};
 use super::world;
 use crate::config::Pack;
 use crate::config::pack::PackError;
-use crate::config::rules::{RulesError, rules_directory};
+use crate::config::rules::{MAPPING_RULE, RulesError, rules_directory};
 
 const TEMPLATE: &str = include_str!("sidewatch.toml.in");
 const MIRROR: &str = include_str!("../../../deploy/nginx/sidewatch-mirror.conf");
 const UPSTREAM: &str = include_str!("../../../deploy/nginx/sidewatch-upstream.conf");
 const LOG_FORMAT: &str = include_str!("../../../deploy/nginx/sidewatch-log-format.conf");
-
-/// Rules beyond the pack's that are used when they are there.
-const FURTHER_RULES: &[&str] = &[
-    "session-moved",
-    "credential-attacks",
-    "credential-attack",
-    "shared-device",
-    "many-devices",
-];
 
 /// Where nginx' access log goes when the port is free.
 const SYSLOG: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 8514);
@@ -247,23 +239,31 @@ fn token() -> io::Result<String> {
     }))
 }
 
-/// Rules that are there beyond the pack's are added, the pack's that are not
-/// are switched off.
+/// The pack's rules that are not there are switched off; all further ones
+/// that are there take part.
 fn rule_entries(directory: &Path, notes: &mut Vec<String>) -> Result<String, PackError> {
     let pack = Pack::load("mattermost")?;
-    let there = |id: &str| directory.join(format!("{id}.wasm")).is_file();
+    let there = components(directory);
     let mut text = String::new();
-    for id in pack.detections.iter().filter(|id| !there(id)) {
+    for id in pack.detections.iter().filter(|id| !there.contains(*id)) {
         notes.push(format!("rule {id} is not built and is left out"));
         writeln!(text, "[[rules]]\nid = \"{id}\"\nenabled = false\n").ok();
     }
-    for id in FURTHER_RULES
-        .iter()
-        .filter(|id| there(id) && !pack.detections.iter().any(|known| known == *id))
-    {
-        writeln!(text, "[[rules]]\nid = \"{id}\"\n").ok();
+    let known = |id: &String| id == MAPPING_RULE || pack.detections.contains(id);
+    for id in there.iter().filter(|id| !known(id)) {
+        let id = toml::Value::String(id.clone());
+        writeln!(text, "[[rules]]\nid = {id}\n").ok();
     }
     Ok(text)
+}
+
+/// Names of the rules in a directory.
+fn components(directory: &Path) -> BTreeSet<String> {
+    let files = std::fs::read_dir(directory).into_iter().flatten().flatten();
+    let name = |file: std::fs::DirEntry| {
+        Some(file.file_name().to_str()?.strip_suffix(".wasm")?.to_owned())
+    };
+    files.filter_map(name).collect()
 }
 
 /// The text with `{name}` replaced, in one pass over the places known.

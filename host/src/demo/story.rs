@@ -119,7 +119,7 @@ impl Writer {
         let random = &mut self.random;
         self.requests.push(Request {
             time,
-            id: u128::from(random.next()) << 64 | u128::from(random.next()),
+            id: u128::from(random.number()) << 64 | u128::from(random.number()),
             address: client.1,
             port: u16::try_from(random.between(32_768, 60_999)).unwrap_or(40_000),
             method,

@@ -32,3 +32,26 @@ fn what_was_there_is_replaced_but_a_link_is_not_followed() {
     assert_eq!(std::fs::read_to_string(&precious).unwrap(), "kept");
     assert_eq!(std::fs::read_to_string(&link).unwrap(), "new");
 }
+
+#[test]
+fn rules_not_built_are_left_out_and_further_ones_take_part() {
+    let directory = tempfile::tempdir().unwrap();
+    for name in [
+        "event-mapping.wasm",
+        "impossible-travel.wasm",
+        "my-own.wasm",
+        "README.md",
+    ] {
+        std::fs::write(directory.path().join(name), "").unwrap();
+    }
+    let mut notes = Vec::new();
+    let text = rule_entries(directory.path(), &mut notes).unwrap();
+    let config = crate::config::ConfigFile::parse("demo", &text).unwrap();
+    let entries: Vec<_> = config
+        .rules
+        .iter()
+        .map(|rule| (rule.id.as_str(), rule.enabled))
+        .collect();
+    assert_eq!(entries, [("account-sharing", false), ("my-own", true)]);
+    assert_eq!(notes.len(), 1);
+}
