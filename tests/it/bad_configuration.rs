@@ -113,9 +113,14 @@ fn a_wrong_log_format_is_explained() {
         )
     };
     refused(
-        &syslog("$remote_addr $no_such_thing_at_all]["),
+        &syslog("$remote_addr$status"),
         1,
-        &["source `access`", "no_such_thing_at_all"],
+        &["source `access`", "remote_addr", "put a blank"],
+    );
+    refused(
+        &syslog("$remote_addr ${status"),
+        1,
+        &["source `access`", "not closed"],
     );
     refused(&syslog("combind"), 1, &["source `access`", "combined"]);
     refused(

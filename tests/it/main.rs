@@ -9,6 +9,7 @@
     reason = "tests fail loudly"
 )]
 
+mod authoring;
 mod bad_components;
 mod bad_configuration;
 mod bad_surroundings;
@@ -18,5 +19,5 @@ mod health;
 mod mirror;
 mod misbehaving;
 mod replay;
-mod rule_author;
+
 mod shutdown;

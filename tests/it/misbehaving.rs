@@ -11,12 +11,17 @@ use serde_json::Value;
 const HONEST: u64 = 200;
 const MARKED: u64 = 4;
 
+/// Wall-clock time a frame may take: a busy machine must not fail honest rules.
+const AMPLE: &str = "limits = { frame_milliseconds = 250 }";
+
 fn sidecar(directory: &Path, mode: &str) -> Sidecar {
     let file = fixture("misbehaving");
+    let limits = if mode == "loop" { "" } else { AMPLE };
+    let neighbours = ["impossible-travel", "account-sharing"]
+        .map(|id| format!("[[rules]]\nid = \"{id}\"\n{AMPLE}\n"));
     Sidecar::in_directory(directory)
-        .section(&format!(
-            "[[rules]]\nid = \"misbehaving\"\nfile = {file:?}\nparameters = {{ mode = \"{mode}\" }}"
-        ))
+        .section(&neighbours.concat())
+        .section(&format!("[[rules]]\nid = \"misbehaving\"\nfile = {file:?}\nparameters = {{ mode = \"{mode}\" }}\n{limits}"))
         .source("mirror", "type = \"mirror\"\nlisten = \"127.0.0.1:0\"")
         .json_file("all")
         .start()
@@ -82,7 +87,11 @@ fn borne(mode: &str, reason: &str) -> (Metrics, Vec<Value>) {
         marked, MARKED,
         "{mode}: every marked event is delivered, once"
     );
-    assert!(metrics.faults("misbehaving", reason) > 0, "{mode}");
+    assert!(
+        metrics.faults("misbehaving", reason) > 0,
+        "{mode}: {}",
+        sidecar.log()
+    );
     for other in ["trapped", "timed_out", "out_of_memory", "rejected"]
         .iter()
         .filter(|other| **other != reason)

@@ -114,9 +114,8 @@ fn a_reader_that_has_seen_enough_is_no_error() {
     let log = directory.path().join("access.log");
     // Far more than a pipe holds.
     std::fs::write(&log, line("/page", "alice").repeat(20_000)).unwrap();
-    let mut child = command::command()
+    let mut child = command::command(directory.path())
         .args(["replay", "--format", "json", log.to_str().unwrap()])
-        .env("SIDEWATCH_DATA", directory.path().join("data"))
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .spawn()
@@ -177,5 +176,24 @@ fn the_formats_are_one_record_per_line_too() {
     assert_eq!(
         self::records(&std::fs::read_to_string(written).unwrap()).len(),
         2
+    );
+}
+
+#[test]
+fn a_variable_of_the_sites_own_is_kept() {
+    let directory = tempfile::tempdir().unwrap();
+    let format = "log_format own '$remote_addr [$time_local] \"$request\" $status $tenant';";
+    let log = "192.0.2.7 [21/Nov/2026:01:02:03 +0000] \"GET /one HTTP/1.1\" 200 acme\n";
+    let output = sidewatch(
+        directory.path(),
+        &["replay", "--log-format", format, "-"],
+        log.as_bytes(),
+    );
+    assert_eq!(output.code, 0, "{}", output.err);
+    assert_eq!(
+        records(&output.out)[0]["labels"]["nginx.tenant"],
+        "acme",
+        "{}",
+        output.out
     );
 }

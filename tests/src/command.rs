@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
+use crate::seed::seed;
 use crate::wait::PATIENCE;
 
 /// Cargo's output directory of this test run, such as `target/debug`.
@@ -73,12 +74,21 @@ pub fn repository() -> &'static Path {
 }
 
 /// The program with what it needs from its surroundings.
-pub fn command() -> Command {
+pub(crate) fn bare_command() -> Command {
     let mut command = Command::new(program());
     command
         .env("SIDEWATCH_RULES", rules())
         .env_remove("SIDEWATCH_LOG")
         .stdin(Stdio::null());
+    command
+}
+
+/// The program with data in `directory/data`.
+pub fn command(directory: &Path) -> Command {
+    let data = directory.join("data");
+    seed(&data);
+    let mut command = bare_command();
+    command.current_dir(directory).env("SIDEWATCH_DATA", data);
     command
 }
 
@@ -99,12 +109,7 @@ pub struct Output {
 /// # Panics
 /// It does not end in time.
 pub fn sidewatch(directory: &Path, arguments: &[&str], input: &[u8]) -> Output {
-    let mut command = command();
-    command
-        .args(arguments)
-        .current_dir(directory)
-        .env("SIDEWATCH_DATA", directory.join("data"));
-    run(&mut command, input)
+    run(command(directory).args(arguments), input)
 }
 
 /// Runs any command to its end.

@@ -20,6 +20,7 @@ pub mod nginx;
 pub mod places;
 pub mod process;
 pub mod rsyslog;
+pub mod seed;
 pub mod sidecar;
 pub mod tirreno;
 pub mod wait;

@@ -13,7 +13,9 @@ impl Metrics {
         Self(
             samples
                 .filter_map(|line| line.rsplit_once(' '))
-                .filter_map(|(name, value)| Some((name.to_owned(), value.parse().ok()?)))
+                .filter_map(|(name, value)| {
+                    Some((name.trim_end_matches("{}").to_owned(), value.parse().ok()?))
+                })
                 .collect(),
         )
     }
@@ -128,16 +130,14 @@ impl Metrics {
         let waiting = self.get("sink_waiting_records", &[("sink", sink)]);
         let ends = [
             "delivered",
+            "filtered",
             "rejected",
             "dropped_queue_full",
             "dropped_shutdown",
         ]
         .map(read);
         let received = read("received");
-        let whole = received == ends.iter().sum::<u64>() + waiting
-            && offered == received + read("filtered");
-        (!whole).then(|| {
-            format!("sink {sink}: offered {offered}, filtered {}, received {received}, ends {ends:?}, waiting {waiting}", read("filtered"))
-        })
+        let whole = received == offered && received == ends.iter().sum::<u64>() + waiting;
+        (!whole).then(|| format!("sink {sink}: offered {offered}, received {received}, ends {ends:?}, waiting {waiting}"))
     }
 }

@@ -60,7 +60,7 @@ impl Builder {
         std::fs::write(&config, text).unwrap();
         let log = directory.join("sidewatch.log");
         let stderr = File::create(&log).unwrap();
-        let mut command = command();
+        let mut command = command(directory);
         command
             .arg("run")
             .arg(&config)

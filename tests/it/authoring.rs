@@ -47,10 +47,9 @@ fn a_new_rule_passes_its_tests_builds_and_can_be_inspected() {
     assert_eq!(tested.code, 0, "{}\n{}", tested.out, tested.err);
     assert!(tested.out.contains("3 passed"), "{}", tested.out);
 
-    let mut build = integration_tests::command::command();
+    let mut build = integration_tests::command::command(directory.path());
     build
         .args(["rule", "build", "night-login"])
-        .current_dir(directory.path())
         .env("CARGO_NET_OFFLINE", "true");
     let built = run_within(&mut build, b"", COMPILING);
     assert_eq!(built.code, 0, "{}", built.err);
