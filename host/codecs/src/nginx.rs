@@ -53,7 +53,10 @@ pub struct LogFormat {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum LogFormatError {
     /// No variable in the text.
-    #[error("the format holds no variable; paste nginx' `log_format` directive or its text")]
+    #[error(
+        "the format holds no variable; paste nginx' `log_format` directive or its text, or name one of {}",
+        LogFormat::PRESETS.join(", ")
+    )]
     NoVariable,
     /// `escape=` names none of nginx' kinds.
     #[error("unknown `escape={0}`; nginx knows default, json and none")]
