@@ -8,57 +8,31 @@
 //! is quarantined for this rule and goes on to the sinks. A rule whose faults
 //! take more than their share of time is suspended and tried again later.
 
-use std::net::{IpAddr, Ipv6Addr};
+mod convert;
+mod descriptor;
+
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
-use sidewatch_event::{Event, Evidence, EvidenceValue, Field, FieldName};
+use sidewatch_event::{Event, Evidence, EvidenceValue};
 use wasmtime::{Store, StoreLimits};
 
 use crate::bindings::detection::DetectionRule as Bindings;
 use crate::bindings::detection::exports::sidewatch::rule::detection as wire;
 use crate::bindings::detection::exports::sidewatch::rule::types;
 use crate::fault::{Fault, RuleCounters, add};
-use crate::frame::{ABSENT, FRAME_EVENTS, append, append_texts, field_names, slice};
-use crate::key::{NAMES, StateKey, address_bits};
+use crate::frame::{ABSENT, FRAME_EVENTS, append, append_texts, slice};
+use crate::key::{NAMES, StateKey};
 use crate::limits::RuleLimits;
 use crate::loader::{ConfigureError, LoadedRule, Prepared};
 use crate::state::States;
 use crate::suspension::Suspension;
 
-/// A kind of finding as the rule describes it.
-#[derive(Debug, Clone)]
-pub struct FindingKind {
-    /// Kebab-case name.
-    pub id: Arc<str>,
-    /// One line for a human.
-    pub title: String,
-    /// 0 to 10.
-    pub severity: u8,
-    /// MITRE ATT&CK technique, or empty.
-    pub technique: Arc<str>,
-}
-
-/// What a detection rule says of itself, checked.
-#[derive(Debug, Clone)]
-pub struct DetectionDescriptor {
-    /// Names the rule in files, metrics and findings.
-    pub id: Arc<str>,
-    /// Semantic version.
-    pub version: Arc<str>,
-    /// Parts of the state's key.
-    pub key: Vec<String>,
-    /// Text fields it reads.
-    pub reads: Vec<FieldName>,
-    /// Milliseconds.
-    pub state_ttl: u64,
-    /// Bytes one state may take.
-    pub state_limit: u32,
-    /// Findings it can emit.
-    pub kinds: Vec<FindingKind>,
-}
+use convert::{numbers, value};
+use descriptor::check;
+pub use descriptor::{DetectionDescriptor, FindingKind};
 
 /// A finding before the pipeline gives it an identifier and its event.
 #[derive(Debug, Clone)]
@@ -443,111 +417,4 @@ fn instantiate(
         message: error.message,
     })?;
     Ok((Live { store, bindings }, descriptor))
-}
-
-fn check(descriptor: wire::Descriptor) -> Result<DetectionDescriptor, String> {
-    /// More than any rule needs.
-    const MOST_KINDS: usize = 64;
-    let named = |id: &str| {
-        !id.is_empty()
-            && id.len() <= 64
-            && id
-                .bytes()
-                .all(|byte| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'-'))
-    };
-    if !named(&descriptor.id) {
-        return Err(format!(
-            "its id `{}` is not kebab-case",
-            descriptor.id.escape_default()
-        ));
-    }
-    if descriptor.version.is_empty() || descriptor.version.len() > 64 {
-        return Err("its version is empty or too long".to_owned());
-    }
-    if descriptor.key.is_empty() || descriptor.key.len() > 4 {
-        return Err("its key must name one to four parts".to_owned());
-    }
-    if descriptor.findings.len() > MOST_KINDS {
-        return Err(format!(
-            "it declares more than {MOST_KINDS} kinds of finding"
-        ));
-    }
-    if let Some(kind) = descriptor.findings.iter().find(|kind| !named(&kind.id)) {
-        return Err(format!(
-            "its kind of finding `{}` is not kebab-case",
-            kind.id.escape_default()
-        ));
-    }
-    Ok(DetectionDescriptor {
-        reads: field_names(&descriptor.reads, "reads")?,
-        id: descriptor.id.into(),
-        version: descriptor.version.into(),
-        key: descriptor.key,
-        state_ttl: descriptor.state_ttl,
-        state_limit: descriptor.state_limit,
-        kinds: descriptor
-            .findings
-            .into_iter()
-            .map(|kind| FindingKind {
-                id: kind.id.into(),
-                title: kind.title,
-                severity: u8::try_from(kind.severity.min(10)).unwrap_or(10),
-                technique: kind.technique.into(),
-            })
-            .collect(),
-    })
-}
-
-#[expect(
-    clippy::cast_possible_truncation,
-    reason = "the two halves of the address"
-)]
-fn numbers(event: &Event) -> wire::Event {
-    let bits = event.source_ip.map_or(0, address_bits);
-    let (latitude, longitude, accuracy) = match event.location {
-        Some(place) => (place.latitude, place.longitude, place.accuracy_km),
-        None => (f64::NAN, f64::NAN, 0.0),
-    };
-    let country = match event.get(Field::SourceGeoCountryIsoCode).map(str::as_bytes) {
-        Some([first, second]) => (u32::from(*first) << 8) | u32::from(*second),
-        _ => 0,
-    };
-    wire::Event {
-        time: event.time,
-        user: event.keys.user,
-        session: event.keys.session,
-        device: event.keys.device,
-        user_agent: event.keys.user_agent,
-        address_high: (bits >> 64) as u64,
-        address_low: bits as u64,
-        latitude,
-        longitude,
-        accuracy,
-        as_number: event.as_number,
-        country,
-        network_kind: event.network_kind as u32,
-        activity: event.activity as u32,
-        status: u32::from(event.status),
-    }
-}
-
-fn value(value: wire::EvidenceValue) -> EvidenceValue {
-    match value {
-        wire::EvidenceValue::Text(text) => EvidenceValue::Text(text),
-        wire::EvidenceValue::Integer(number) => EvidenceValue::Integer(number),
-        wire::EvidenceValue::Real(number) => EvidenceValue::Real(number),
-        wire::EvidenceValue::Time(time) => EvidenceValue::Time(time),
-        wire::EvidenceValue::Coordinates(place) => {
-            EvidenceValue::Coordinates(place.latitude, place.longitude)
-        }
-        wire::EvidenceValue::Address(address) => {
-            let address =
-                Ipv6Addr::from((u128::from(address.high) << 64) | u128::from(address.low));
-            EvidenceValue::Address(
-                address
-                    .to_ipv4_mapped()
-                    .map_or(IpAddr::V6(address), IpAddr::V4),
-            )
-        }
-    }
 }

@@ -111,10 +111,8 @@ mod tests {
     fn neighbours_share_a_network_and_strangers_do_not() {
         let key = StateKey::parse(&["source-network".to_owned()], [1; 16]).unwrap();
         let of = |address: &str| {
-            let event = Event {
-                source_ip: Some(address.parse().unwrap()),
-                ..Event::new()
-            };
+            let mut event = Event::new();
+            event.source_ip = Some(address.parse().unwrap());
             key.of(&event)
         };
         assert_eq!(of("192.0.2.1"), of("192.0.2.254"));

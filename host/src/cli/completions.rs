@@ -8,14 +8,19 @@ use super::{Arguments, terminal};
 
 /// For which shell.
 #[derive(Debug, Args)]
-pub struct CompletionArguments {
+pub(crate) struct CompletionArguments {
     /// bash, zsh, fish, elvish or powershell
     shell: Shell,
 }
 
 pub(super) fn run(arguments: &CompletionArguments) -> Result<u8> {
     let mut script = Vec::new();
-    clap_complete::generate(arguments.shell, &mut Arguments::command(), "sidewatch", &mut script);
+    clap_complete::generate(
+        arguments.shell,
+        &mut Arguments::command(),
+        "sidewatch",
+        &mut script,
+    );
     terminal::print(&String::from_utf8_lossy(&script))?;
     Ok(0)
 }

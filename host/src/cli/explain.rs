@@ -15,7 +15,7 @@ use terminal::visible;
 
 /// What to explain.
 #[derive(Debug, Args)]
-pub struct ExplainArguments {
+pub(crate) struct ExplainArguments {
     #[command(flatten)]
     common: Common,
     /// The log line, or `-` to read lines from standard input; rules fold them in order

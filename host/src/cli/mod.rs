@@ -73,7 +73,11 @@ enum Verb {
 /// Runs the verb and says how it ended.
 #[must_use]
 pub fn run(arguments: Arguments) -> ExitCode {
-    let Arguments { log, log_json, verb } = arguments;
+    let Arguments {
+        log,
+        log_json,
+        verb,
+    } = arguments;
     telemetry::start(log.as_deref(), log_json);
     let ended = match verb {
         Verb::Demo(arguments) => demo::run(&arguments),
@@ -88,7 +92,11 @@ pub fn run(arguments: Arguments) -> ExitCode {
         Ok(code) => ExitCode::from(code),
         Err(error) => {
             terminal::complain(&error);
-            ExitCode::from(if error.is::<crate::config::ConfigError>() { CONFIG } else { 1 })
+            ExitCode::from(if error.is::<crate::config::ConfigError>() {
+                CONFIG
+            } else {
+                1
+            })
         }
     }
 }

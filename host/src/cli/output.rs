@@ -14,7 +14,7 @@ use super::show;
 
 /// What is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum OutputFormat {
+pub(crate) enum OutputFormat {
     /// One JSON object (ECS) per event and finding
     Json,
     /// One CEF line per event and finding

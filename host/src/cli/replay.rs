@@ -5,7 +5,6 @@
 //! run.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fmt::Write as _;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -147,9 +146,8 @@ impl Tally {
     fn text(&self, elapsed: Duration) -> String {
         let mut text = String::new();
         let rate = self.lines as f64 / elapsed.as_secs_f64().max(1e-9);
-        drop(writeln!(
-            text,
-            "{} lines in {:.1} s ({rate:.0}/s): {} events, {} suppressed, {} unreadable",
+        text.push_str(&format!(
+            "{} lines in {:.1} s ({rate:.0}/s): {} events, {} suppressed, {} unreadable\n",
             self.lines,
             elapsed.as_secs_f64(),
             self.events - self.suppressed,

@@ -9,7 +9,7 @@ use clap::{Args, Subcommand};
 
 /// What to do with rules.
 #[derive(Debug, Args)]
-pub struct RuleArguments {
+pub(crate) struct RuleArguments {
     #[command(subcommand)]
     verb: RuleVerb,
 }

@@ -39,7 +39,7 @@ A small configuration:
   type = \"file\"
   path = \"/var/log/sidewatch/findings.json\"
   filter = { findings_only = true }")]
-pub struct RunArguments {
+pub(crate) struct RunArguments {
     /// The configuration file
     #[arg(value_name = "FILE")]
     config: PathBuf,

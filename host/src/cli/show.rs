@@ -1,8 +1,6 @@
 //! Findings for a person to read: what happened, to whom, and the whole
 //! evidence. Texts from outside never reach the terminal raw.
 
-use std::fmt::Write as _;
-
 use chrono::{DateTime, SecondsFormat};
 use sidewatch_event::{EvidenceValue, Field, Finding};
 
@@ -39,9 +37,7 @@ pub fn finding(finding: &Finding) -> String {
         .get(Field::UserName)
         .or(finding.event.get(Field::UserId))
         .unwrap_or("-");
-    // Writing into a string cannot fail.
-    drop(write!(
-        text,
+    text.push_str(&format!(
         "{}  severity {:>2}  {}  user {}\n  {}",
         time(finding.time),
         finding.severity,
@@ -57,15 +53,13 @@ pub fn finding(finding: &Finding) -> String {
         .unwrap_or(0)
         .min(32);
     for item in &finding.evidence {
-        drop(write!(
-            text,
+        text.push_str(&format!(
             "\n    {:<width$}  {}",
             visible(&item.name),
             value(&item.value)
         ));
     }
-    drop(write!(
-        text,
+    text.push_str(&format!(
         "\n    {:<width$}  {:016x}, report {}, {} {}, score {:.2}",
         "incident",
         finding.incident,
@@ -75,8 +69,7 @@ pub fn finding(finding: &Finding) -> String {
         finding.score
     ));
     if !finding.technique.is_empty() {
-        drop(write!(
-            text,
+        text.push_str(&format!(
             "\n    {:<width$}  MITRE ATT&CK {}",
             "technique", finding.technique
         ));
@@ -89,9 +82,8 @@ pub fn finding(finding: &Finding) -> String {
 pub fn summary<'a>(findings: impl Iterator<Item = (&'a str, usize, usize)>) -> String {
     let mut text = String::new();
     for (kind, incidents, users) in findings {
-        drop(writeln!(
-            text,
-            "  {kind:<28} {incidents:>7} incidents  {users:>6} users"
+        text.push_str(&format!(
+            "  {kind:<28} {incidents:>7} incidents  {users:>6} users\n"
         ));
     }
     text

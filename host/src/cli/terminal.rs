@@ -37,7 +37,9 @@ pub(crate) fn complain(error: &anyhow::Error) {
 pub(crate) fn visible(text: &str) -> String {
     text.chars()
         .map(|character| match character {
-            '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' => '\u{fffd}',
+            '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' => {
+                '\u{fffd}'
+            }
             character if character.is_control() => '\u{fffd}',
             character => character,
         })

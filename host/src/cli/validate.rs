@@ -12,7 +12,7 @@ use crate::pipeline::run::check;
 
 /// What to check.
 #[derive(Debug, Args)]
-pub struct ValidateArguments {
+pub(crate) struct ValidateArguments {
     /// The configuration file
     file: PathBuf,
     /// Check the text only: open no database, load no rule

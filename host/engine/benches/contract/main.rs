@@ -16,6 +16,7 @@
     reason = "a measuring program, run by hand"
 )]
 
+#[expect(dead_code, reason = "the table is for the other bench")]
 #[path = "../rule_path/data.rs"]
 mod data;
 

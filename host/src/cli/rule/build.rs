@@ -10,7 +10,7 @@ use crate::cli::terminal;
 
 /// What to build.
 #[derive(Debug, Args)]
-pub struct BuildArguments {
+pub(crate) struct BuildArguments {
     /// Directory of the rule's crate
     #[arg(default_value = ".", value_name = "DIRECTORY")]
     directory: PathBuf,

@@ -14,7 +14,7 @@ use crate::cli::terminal::{self, visible};
 
 /// What to inspect.
 #[derive(Debug, Args)]
-pub struct InspectArguments {
+pub(crate) struct InspectArguments {
     /// The component
     file: PathBuf,
     /// Parameters to configure it with, a JSON object

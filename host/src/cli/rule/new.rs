@@ -9,7 +9,7 @@ use crate::cli::terminal;
 
 /// What to write.
 #[derive(Debug, Args)]
-pub struct NewArguments {
+pub(crate) struct NewArguments {
     /// Name of the rule, kebab-case: crate, file and metric label
     name: String,
     /// Where to make the crate's directory
