@@ -45,6 +45,20 @@ pub trait Decoder: Send + Sync {
     fn decode(&self, record: &[u8], event: &mut Event) -> Result<(), DecodeError>;
 }
 
+impl DecodeError {
+    /// The same error for a record that has `bytes` more before it.
+    pub(crate) fn moved(mut self, bytes: usize) -> Self {
+        match &mut self {
+            Self::Literal { column, .. }
+            | Self::Field { column, .. }
+            | Self::Trailing { column }
+            | Self::Json { column, .. } => *column += bytes,
+            Self::Missing { .. } | Self::TooLong { .. } => {}
+        }
+        self
+    }
+}
+
 /// Why a record is no event. The texts name columns and fields, never what
 /// the record holds.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

@@ -91,12 +91,7 @@ fn mark(bytes: &[u8], at: usize) -> (Mark, usize, usize) {
 /// The byte behind `%41`, `%2541`, `%252541` …, how often it is encoded, and
 /// the length of the whole.
 fn encoded(tail: &[u8]) -> Option<(u8, usize, usize)> {
-    encoded_from(tail.strip_prefix(b"%")?)
-}
-
-/// The same for what follows the percent sign.
-fn encoded_from(tail: &[u8]) -> Option<(u8, usize, usize)> {
-    let mut rest = tail;
+    let mut rest = tail.strip_prefix(b"%")?;
     let mut depth = 1;
     while let Some(deeper) = rest.strip_prefix(b"25") {
         rest = deeper;
@@ -181,7 +176,8 @@ fn starts_with_part(tail: &[u8]) -> bool {
         Some(b'p') => is(tail, b"passw") || is(tail, b"passphrase") || is(tail, b"privatekey"),
         Some(b's') => {
             is(tail, b"secret")
-                || is(tail, b"sess")
+                || is(tail, b"session")
+                || is(tail, b"sessid")
                 || is(tail, b"signature")
                 || is(tail, b"samlre")
                 || is(tail, b"saml_re")
@@ -283,7 +279,9 @@ impl Words {
         match &*slots {
             b"code" => self.code = true,
             b"key" | b"sig" | b"pass" | b"pwd" | b"pw" | b"pin" | b"otp" | b"totp" | b"sid"
-            | b"mfa" | b"tfa" | b"2fa" | b"ticket" | b"hmac" | b"nonce" => self.secret = true,
+            | b"mfa" | b"tfa" | b"2fa" | b"sess" | b"ticket" | b"hmac" | b"nonce" => {
+                self.secret = true
+            }
             b"country" | b"status" | b"error" | b"zip" | b"postal" | b"area" | b"lang"
             | b"language" | b"currency" | b"response" => self.harmless = true,
             _ => {}
@@ -374,7 +372,7 @@ mod tests {
     #[test]
     fn harmless_keys_keep_their_values() {
         for text in [
-            "/s?keyword=a&author=b&country_code=CZ&zipcode=1&monkey=2&compass=3&page=4",
+            "/s?keyword=a&author=b&assessment=1&country_code=CZ&zipcode=1&monkey=2&compass=3&page=4",
             "/a%zz?b=%",
             "*",
             "host:443",

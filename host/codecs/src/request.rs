@@ -177,7 +177,7 @@ impl<'a> Reading<'a, '_> {
         } else if is(&original.method) {
             self.set(Field::HttpRequestMethod, value);
         } else if is(&original.address) {
-            self.event.peer_ip = ascii.parse().ok().or(self.event.peer_ip);
+            self.peer(ascii);
         } else if is(&original.port) {
             self.event.source_port = ascii.parse().unwrap_or_default();
         } else if is(&original.forwarded) {
@@ -202,6 +202,16 @@ impl<'a> Reading<'a, '_> {
             .wants(|place| matches!(place, Locator::Header(header) if is(header)))
         {
             self.offer(want, value, false);
+        }
+    }
+
+    /// The peer of nginx, which is an address or `unix:`.
+    fn peer(&mut self, text: &str) {
+        if let Ok(address) = text.trim().parse() {
+            self.event.peer_ip = Some(address);
+        } else if text.starts_with("unix:") {
+            self.event.peer_ip = None;
+            self.event.set(Field::SourceAddress, text);
         }
     }
 

@@ -101,7 +101,9 @@ impl ObjectFormat {
                 None if self.open => take_open(path, leaf, line),
                 None => Ok(()),
             };
-            match taken {
+            // Columns count from the start of the value so far.
+            let before = (leaf.raw().as_ptr() as usize).saturating_sub(text.as_ptr() as usize);
+            match taken.map_err(|error| error.moved(before)) {
                 Ok(()) => ControlFlow::Continue(()),
                 Err(error) => {
                     wrong = Some(error);

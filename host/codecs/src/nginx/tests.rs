@@ -254,6 +254,13 @@ fn json_lines_with_broken_text_lose_nothing() {
     );
     assert!(!format!("{event:?}").contains("s3cret"));
     assert!(format.decode(b"not json", &mut Event::new()).is_err());
+    let error = format
+        .decode(br#"{"a":1,"status":"2x0"}"#, &mut Event::new())
+        .unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "column 18: `status` is not a status of three digits"
+    );
 }
 
 #[test]

@@ -101,6 +101,17 @@ fn the_original_request_is_restored() {
 }
 
 #[test]
+fn a_peer_on_a_unix_socket_is_no_address() {
+    let event = decode("/", &[("x-real-ip", b"unix:")], b"", false);
+    assert_eq!(
+        (event.peer_ip, event.get(Field::SourceAddress)),
+        (None, Some("unix:"))
+    );
+    let event = decode("/", &[("x-real-ip", b"nonsense")], b"", false);
+    assert_eq!(event.peer_ip, Some([127, 0, 0, 1].into()));
+}
+
+#[test]
 fn a_session_cookie_is_hashed_and_other_cookies_dropped() {
     let cookies: &[(&str, &[u8])] = &[(
         "cookie",
