@@ -10,13 +10,20 @@ use tracing_subscriber::EnvFilter;
 /// Sets up logging once; a second call changes nothing.
 pub fn start(filter: Option<&str>, json: bool) {
     let from_environment = std::env::var("SIDEWATCH_LOG").ok();
-    let directives = filter.map(str::to_owned).or(from_environment).unwrap_or_else(|| "info".to_owned());
+    let directives = filter
+        .map(str::to_owned)
+        .or(from_environment)
+        .unwrap_or_else(|| "info".to_owned());
     let filter = EnvFilter::try_new(&directives).unwrap_or_else(|_| EnvFilter::new("info"));
     let builder = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr)
         .with_ansi(std::io::stderr().is_terminal());
-    let started = if json { builder.json().try_init() } else { builder.with_target(false).try_init() };
+    let started = if json {
+        builder.json().try_init()
+    } else {
+        builder.with_target(false).try_init()
+    };
     if started.is_err() {
         tracing::debug!("logging was already set up");
     }
