@@ -8,7 +8,7 @@ use integration_tests::command::{profile_directory, repository, run_within};
 use integration_tests::sidewatch;
 
 /// Compiling on a busy machine.
-const COMPILING: Duration = Duration::from_secs(120);
+const COMPILING: Duration = Duration::from_secs(300);
 
 /// Kept between runs, so that dependencies are compiled once.
 fn shared_target() -> PathBuf {
