@@ -17,7 +17,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 use sidewatch_event::{Event, Evidence, EvidenceValue};
-use wasmtime::{Store, StoreLimits};
+use wasmtime::Store;
 
 use crate::bindings::detection::DetectionRule as Bindings;
 use crate::bindings::detection::exports::sidewatch::rule::detection as wire;
@@ -25,7 +25,7 @@ use crate::bindings::detection::exports::sidewatch::rule::types;
 use crate::fault::{Fault, RuleCounters, add};
 use crate::frame::{ABSENT, FRAME_EVENTS, append, append_texts, slice};
 use crate::key::{NAMES, StateKey};
-use crate::limits::RuleLimits;
+use crate::limits::{Guard, RuleLimits};
 use crate::loader::{ConfigureError, LoadedRule, Prepared};
 use crate::state::States;
 use crate::suspension::Suspension;
@@ -62,7 +62,7 @@ pub struct RawFinding {
 }
 
 struct Live {
-    store: Store<StoreLimits>,
+    store: Store<Guard>,
     bindings: Bindings,
 }
 
@@ -237,8 +237,10 @@ impl DetectionRule {
             texts: &self.buffers.texts,
             groups: &self.buffers.groups,
         };
-        self.loaded.engine.clock.announce_call();
-        live.store.set_epoch_deadline(self.limits.epochs());
+        self.loaded
+            .engine
+            .clock
+            .begin_call(&mut live.store, self.limits.frame());
         let outcome = live
             .bindings
             .sidewatch_rule_detection()
@@ -402,11 +404,12 @@ fn instantiate(
         return Err(ConfigureError::Kind("mapping"));
     };
     let fault = |error: wasmtime::Error| ConfigureError::Fault(Fault::from_error(&error));
-    let mut store = Store::new(&loaded.engine.wasmtime, limits.store_limits());
-    store.limiter(|limits| limits);
-    loaded.engine.clock.announce_call();
+    let mut store = limits.store(&loaded.engine.wasmtime);
     // Configuring may parse tables, so it gets more time than a frame.
-    store.set_epoch_deadline(limits.epochs().saturating_mul(20));
+    loaded
+        .engine
+        .clock
+        .begin_call(&mut store, limits.frame().saturating_mul(20));
     let bindings = prepared.instantiate(&mut store).map_err(fault)?;
     let configured = bindings
         .sidewatch_rule_detection()

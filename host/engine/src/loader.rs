@@ -157,8 +157,8 @@ impl RuleKind {
 }
 
 pub(crate) enum Prepared {
-    Detection(bindings::detection::DetectionRulePre<wasmtime::StoreLimits>),
-    Mapping(bindings::mapping::MappingRulePre<wasmtime::StoreLimits>),
+    Detection(bindings::detection::DetectionRulePre<crate::limits::Guard>),
+    Mapping(bindings::mapping::MappingRulePre<crate::limits::Guard>),
 }
 
 /// A component that is a rule; cheap to clone.

@@ -5,14 +5,14 @@ use std::time::Instant;
 
 use serde_json::Value;
 use sidewatch_event::{Annotation, Event, Field, FieldName};
-use wasmtime::{Store, StoreLimits};
+use wasmtime::Store;
 
 use crate::bindings::mapping::MappingRule as Bindings;
 use crate::bindings::mapping::exports::sidewatch::rule::mapping as wire;
 use crate::bindings::mapping::exports::sidewatch::rule::types;
 use crate::fault::{Fault, RuleCounters, add};
 use crate::frame::{FRAME_EVENTS, append_texts, field_names, slice};
-use crate::limits::RuleLimits;
+use crate::limits::{Guard, RuleLimits};
 use crate::loader::{ConfigureError, LoadedRule, Prepared};
 use crate::suspension::Suspension;
 
@@ -35,7 +35,7 @@ pub struct MappingDescriptor {
 }
 
 struct Live {
-    store: Store<StoreLimits>,
+    store: Store<Guard>,
     bindings: Bindings,
 }
 
@@ -179,8 +179,10 @@ impl MappingRule {
             events: &self.buffers.events,
             texts: &self.buffers.texts,
         };
-        self.loaded.engine.clock.announce_call();
-        live.store.set_epoch_deadline(self.limits.epochs());
+        self.loaded
+            .engine
+            .clock
+            .begin_call(&mut live.store, self.limits.frame());
         live.bindings
             .sidewatch_rule_mapping()
             .call_evaluate(&mut live.store, frame)
@@ -268,11 +270,12 @@ fn instantiate(
         return Err(ConfigureError::Kind("detection"));
     };
     let fault = |error: wasmtime::Error| ConfigureError::Fault(Fault::from_error(&error));
-    let mut store = Store::new(&loaded.engine.wasmtime, limits.store_limits());
-    store.limiter(|limits| limits);
-    loaded.engine.clock.announce_call();
+    let mut store = limits.store(&loaded.engine.wasmtime);
     // Configuring compiles a whole table, so it gets more time than a frame.
-    store.set_epoch_deadline(limits.epochs().saturating_mul(20));
+    loaded
+        .engine
+        .clock
+        .begin_call(&mut store, limits.frame().saturating_mul(20));
     let bindings = prepared.instantiate(&mut store).map_err(fault)?;
     let configured = bindings
         .sidewatch_rule_mapping()
