@@ -11,15 +11,23 @@ use sha2::Sha256;
 pub const PSEUDONYM_LENGTH: usize = 32;
 
 /// Key of all pseudonyms of one installation.
-#[derive(Clone, PartialEq, Eq)]
-pub struct PseudonymKey([u8; 32]);
+#[derive(Clone)]
+pub struct PseudonymKey(
+    /// Has hashed the key already, which is half of the work of each value.
+    Hmac<Sha256>,
+);
 
 impl PseudonymKey {
     /// Takes 256 random bits, kept by the operator as long as pseudonyms are
     /// to stay comparable.
     #[must_use]
     pub fn new(key: [u8; 32]) -> Self {
-        Self(key)
+        // HMAC pads a key with zeros to the length of a block.
+        let mut block = [0; 64];
+        for (slot, byte) in block.iter_mut().zip(key) {
+            *slot = byte;
+        }
+        Self(Hmac::new(&block.into()))
     }
 
     /// The pseudonym of `value` as 32 lower-case hexadecimal digits. Equal
@@ -27,9 +35,7 @@ impl PseudonymKey {
     #[must_use]
     pub fn pseudonym(&self, domain: &str, value: &[u8]) -> [u8; PSEUDONYM_LENGTH] {
         let mut digits = [b'0'; PSEUDONYM_LENGTH];
-        let Ok(mut mac) = Hmac::<Sha256>::new_from_slice(&self.0) else {
-            return digits;
-        };
+        let mut mac = self.0.clone();
         mac.update(domain.as_bytes());
         mac.update(&[0]);
         mac.update(value);
