@@ -20,6 +20,7 @@ use rule_sdk::ParameterError;
 use rule_sdk::detection::presence::{Sight, vouches};
 use rule_sdk::detection::{Description, Event, Findings, Kind, NetworkKind, Rule, Stored};
 use rule_sdk::incident::Continuation;
+use rule_sdk::parameters::seconds;
 
 use evidence::Sharing;
 use households::Households;
@@ -58,12 +59,7 @@ impl Rule for AccountSharing {
 
     fn new(parameters: Parameters) -> Result<Self, ParameterError> {
         let parameters = parameters.check()?;
-        #[expect(
-            clippy::cast_possible_truncation,
-            clippy::cast_sign_loss,
-            reason = "checked: a day at most"
-        )]
-        let overlap_seconds = (parameters.overlap_minutes * 60.0) as u32;
+        let overlap_seconds = seconds(parameters.overlap_minutes, 60);
         Ok(Self {
             parameters,
             overlap_seconds,

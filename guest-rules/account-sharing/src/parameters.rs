@@ -1,6 +1,7 @@
 //! What an operator may set, with defaults and units in the names.
 
 use rule_sdk::ParameterError;
+use rule_sdk::parameters::check_ranges;
 use serde::Deserialize;
 
 /// Parameters of the rule. `rules/account-sharing/README.md` explains each.
@@ -44,7 +45,7 @@ impl Default for Parameters {
 impl Parameters {
     /// Refuses values that make no sense.
     pub(crate) fn check(self) -> Result<Self, ParameterError> {
-        for (name, value, least, most) in [
+        check_ranges(&[
             ("days", self.days, 0.5, 31.0),
             ("window_days", f64::from(self.window_days), 1.0, 31.0),
             ("overlap_minutes", self.overlap_minutes, 1.0, 1440.0),
@@ -62,14 +63,7 @@ impl Parameters {
                 0.0,
                 20_000.0,
             ),
-        ] {
-            if !(least..=most).contains(&value) {
-                return Err(ParameterError::new(
-                    name,
-                    format!("must be between {least} and {most}, not {value}"),
-                ));
-            }
-        }
+        ])?;
         Ok(self)
     }
 }

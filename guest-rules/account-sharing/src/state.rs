@@ -6,6 +6,7 @@ use rule_sdk::detection::NetworkKind;
 use rule_sdk::detection::presence::{Place, Sight};
 use rule_sdk::geo::Point;
 use rule_sdk::incident::Incident;
+use rule_sdk::recent::short;
 use rule_sdk::{Bounded, State, bytemuck as bytes};
 
 /// Most seats remembered.
@@ -218,11 +219,6 @@ pub struct Seats {
     pub(crate) seats: Bounded<Seat, SEATS>,
 }
 
-#[expect(clippy::cast_possible_truncation, reason = "half of a hash is a hash")]
-fn short(hash: u64) -> u32 {
-    (hash as u32).max(1)
-}
-
 impl Seats {
     /// Whether several devices have this user-agent family.
     pub(crate) fn is_common(&self, agent: u64) -> bool {
@@ -241,32 +237,15 @@ impl Seats {
 
     /// Takes a seat; the one not used longest makes room.
     pub(crate) fn sit(&mut self, seat: Seat) {
-        if self.seats.as_slice().len() == SEATS {
-            let oldest = self.seats.as_slice().iter().map(|known| known.last).min();
-            let mut gone = false;
-            self.seats.retain(|known| {
-                let leaves = !gone && Some(known.last) == oldest;
-                gone |= leaves;
-                !leaves
-            });
-        }
-        self.seats.push(seat);
+        self.seats.push_in_place_of_least(seat, |known| known.last);
     }
 
     /// Notes a day on which two places were used; returns the pair when that
     /// is news.
     pub(crate) fn note(&mut self, doors: [u64; 2], day: u32, overlap: bool) -> Option<Pair> {
         if !self.pairs.as_slice().iter().any(|pair| pair.is_of(doors)) {
-            if self.pairs.as_slice().len() == PAIRS {
-                let least = self.pairs.as_slice().iter().map(|pair| pair.day).min();
-                let mut gone = false;
-                self.pairs.retain(|pair| {
-                    let leaves = !gone && Some(pair.day) == least;
-                    gone |= leaves;
-                    !leaves
-                });
-            }
-            self.pairs.push(Pair::of(doors, day));
+            self.pairs
+                .push_in_place_of_least(Pair::of(doors, day), |pair| pair.day);
         }
         let pair = self
             .pairs

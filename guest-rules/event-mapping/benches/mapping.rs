@@ -1,7 +1,7 @@
 //! Nanoseconds per event of each pack's table, compiled natively: the lower
 //! bound for the same rule as a component.
 //!
-//! `cargo bench -p event-mapping`
+//! `cargo bench -p event-mapping [-- PACK…]`
 
 #![allow(
     clippy::unwrap_used,
@@ -90,7 +90,14 @@ fn main() {
         "{:<16} {:>8} {:>12} {:>10}",
         "table", "entries", "ns/event", "mapped"
     );
+    let wanted: Vec<String> = std::env::args()
+        .skip(1)
+        .filter(|name| !name.starts_with('-'))
+        .collect();
     for pack in ["archivematica", "auditmatica"] {
+        if !wanted.is_empty() && !wanted.iter().any(|name| name == pack) {
+            continue;
+        }
         let text = std::fs::read_to_string(packs.join(pack).join("mapping.toml")).unwrap();
         let table: serde_json::Value = toml::from_str(&text).unwrap();
         let harness: Harness<EventMapping> = Harness::new(&table.to_string()).unwrap();

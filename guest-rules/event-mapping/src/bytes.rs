@@ -19,10 +19,14 @@ pub(crate) fn word(bytes: &[u8]) -> u64 {
         let shift = (bytes.len() - 4) * 8;
         return u64::from(u32::from_le_bytes(*low)) | u64::from(u32::from_le_bytes(*high)) << shift;
     }
-    bytes
-        .iter()
-        .rev()
-        .fold(0, |number, byte| number << 8 | u64::from(*byte))
+    // One to three bytes: first, middle and last cover them all.
+    let (Some(first), Some(middle), Some(last)) =
+        (bytes.first(), bytes.get(bytes.len() / 2), bytes.last())
+    else {
+        return 0;
+    };
+    let shifted = |byte: &u8, at: usize| u64::from(*byte) << (at * 8);
+    shifted(first, 0) | shifted(middle, bytes.len() / 2) | shifted(last, bytes.len() - 1)
 }
 
 /// Whether two texts are the same.

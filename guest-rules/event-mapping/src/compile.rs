@@ -4,12 +4,13 @@
 use std::collections::BTreeMap;
 
 use rule_sdk::ParameterError;
+use rule_sdk::mapping::wire::Annotation;
 
 use crate::answer::Defaults;
 use crate::condition::{Conditions, MAX_DEPTH};
 use crate::pattern::Pattern;
 use crate::place::Place;
-use crate::program::{Columns, Program, Rule, StatusSet};
+use crate::program::{Columns, Gate, Method, Program, Rule, StatusSet, Statuses};
 use crate::settings::Settings;
 use crate::table::{Entry, Parameters, Query, Scalar};
 use crate::trie::Trie;
@@ -54,18 +55,14 @@ pub(crate) fn compile(parameters: Parameters) -> Result<Compiled, ParameterError
     let defaults = Defaults::new().with(&parameters.defaults, &top, &conditions)?;
     let mut compiler = Compiler {
         conditions,
+        raw,
+        trie: Trie::new(raw),
         writes: Vec::new(),
-        program: Program {
-            columns,
-            raw,
-            methods: Vec::new(),
-            statuses: Vec::new(),
-            tests: Vec::new(),
-            rules: Vec::new(),
-            annotations: Vec::new(),
-            anywhere: Vec::new(),
-            trie: Trie::new(raw),
-        },
+        status_sets: Vec::new(),
+        rules: Vec::new(),
+        masks: Vec::new(),
+        annotations: Vec::new(),
+        anywhere: Vec::new(),
     };
     let root = Context {
         methods: u32::MAX,
@@ -88,19 +85,7 @@ pub(crate) fn compile(parameters: Parameters) -> Result<Compiled, ParameterError
         &top,
         0,
     )?;
-    let Compiler {
-        conditions,
-        writes,
-        mut program,
-    } = compiler;
-    program.methods = conditions.methods;
-    program.tests = conditions.tests;
-    program.trie.finish();
-    Ok(Compiled {
-        program,
-        reads: conditions.columns,
-        writes,
-    })
+    compiler.finish(columns)
 }
 
 /// What a group hands down.
@@ -117,8 +102,16 @@ struct Context {
 
 struct Compiler<'s> {
     conditions: Conditions<'s>,
+    raw: bool,
+    trie: Trie,
     writes: Vec<String>,
-    program: Program,
+    /// Distinct sets of statuses.
+    status_sets: Vec<StatusSet>,
+    rules: Vec<Rule>,
+    /// Methods of each rule, and which of `status_sets`.
+    masks: Vec<(u32, Option<usize>)>,
+    annotations: Vec<Annotation>,
+    anywhere: Vec<u32>,
 }
 
 impl Compiler<'_> {
@@ -201,16 +194,9 @@ impl Compiler<'_> {
         };
         let mut base = outer.base.clone();
         if !entry.base.is_empty() {
-            let expanded = self
-                .conditions
-                .settings
-                .expand(&entry.base)
-                .map_err(|message| place.error("base", message))?;
-            base.push_str(match expanded.as_slice() {
-                [] => "",
-                [one] => one.trim_end_matches('/'),
-                _ => return Err(place.error("base", "the setting may have one value only")),
-            });
+            let own = self.conditions.settings.expand_one(&entry.base);
+            let own = own.map_err(|message| place.error("base", message))?;
+            base.push_str(own.trim_end_matches('/'));
         }
         Ok(Context {
             methods: outer.methods & self.conditions.methods(&entry.method, place)?,
@@ -254,7 +240,7 @@ impl Compiler<'_> {
         patterns: &[Pattern],
         place: &Place<'_>,
     ) -> Result<(), ParameterError> {
-        let number = self.program.rules.len();
+        let number = self.rules.len();
         let Some(number) = u32::try_from(number).ok().filter(|_| number < MAX_ENTRIES) else {
             return Err(place.error("", format!("a table has {MAX_ENTRIES} entries at most")));
         };
@@ -267,36 +253,80 @@ impl Compiler<'_> {
             defaults.computed(patterns, place, &mut self.conditions, &mut self.writes)?;
         let has_path = !entry.path.0.is_empty();
         for pattern in patterns {
-            self.program.trie.insert(pattern, number);
+            self.trie.insert(pattern, number);
         }
         if !has_path {
-            self.program.anywhere.push(number);
+            self.anywhere.push(number);
         }
         let statuses = context.statuses.map(|set| self.status_set(set));
-        let otherwise = if self.program.raw && has_path {
+        let otherwise = if self.raw && has_path {
             Query::Absent
         } else {
             Query::Any
         };
-        self.program.rules.push(Rule {
-            methods: context.methods,
-            statuses,
-            query: context.query.unwrap_or(otherwise),
+        let query = context.query.unwrap_or(otherwise);
+        self.masks.push((context.methods, statuses));
+        self.rules.push(Rule {
+            query,
             tests: context.tests,
             computed,
         });
-        self.program.annotations.push(defaults.annotation());
+        self.annotations.push(defaults.annotation());
         Ok(())
     }
 
-    fn status_set(&mut self, set: StatusSet) -> u16 {
-        let sets = &mut self.program.statuses;
-        let known = sets.iter().position(|other| *other == set);
-        let at = known.unwrap_or_else(|| {
-            sets.push(set);
-            sets.len() - 1
-        });
-        // At most one set per entry, and entries are bounded.
-        u16::try_from(at).unwrap_or(u16::MAX)
+    fn status_set(&mut self, set: StatusSet) -> usize {
+        let known = self.status_sets.iter().position(|other| *other == set);
+        known.unwrap_or_else(|| {
+            self.status_sets.push(set);
+            self.status_sets.len() - 1
+        })
+    }
+
+    fn finish(mut self, columns: Columns) -> Result<Compiled, ParameterError> {
+        let statuses = Statuses::new(&self.status_sets).ok_or_else(|| {
+            ParameterError::new(
+                "table",
+                "the entries' `status` keys tell more than 64 groups of statuses apart",
+            )
+        })?;
+        let masks: Vec<u64> = self
+            .status_sets
+            .iter()
+            .map(|set| statuses.mask(set))
+            .collect();
+        let gates = self
+            .masks
+            .iter()
+            .zip(&self.rules)
+            .map(|((methods, set), rule)| Gate {
+                methods: *methods,
+                tested: rule.query != Query::Any || !rule.tests.is_empty(),
+                statuses: set
+                    .and_then(|set| masks.get(set).copied())
+                    .unwrap_or(u64::MAX),
+            });
+        self.trie.finish();
+        Ok(Compiled {
+            program: Program {
+                columns,
+                raw: self.raw,
+                methods: self
+                    .conditions
+                    .methods
+                    .into_iter()
+                    .map(Method::new)
+                    .collect(),
+                gates: gates.collect(),
+                statuses,
+                tests: self.conditions.tests,
+                rules: self.rules,
+                annotations: self.annotations,
+                anywhere: self.anywhere,
+                trie: self.trie,
+            },
+            reads: self.conditions.columns,
+            writes: self.writes,
+        })
     }
 }

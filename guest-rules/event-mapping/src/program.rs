@@ -9,7 +9,7 @@ use std::cell::Cell;
 
 use rule_sdk::mapping::{Answer, Event, wire};
 
-use crate::bytes::{contains, same, split_once};
+use crate::bytes::{contains, same, split_once, word};
 use crate::matcher::Matcher;
 use crate::table::Query;
 use crate::template::{Template, Values};
@@ -51,15 +51,63 @@ pub(crate) struct Computed {
     pub(crate) templates: Vec<Template>,
 }
 
-/// The conditions of one entry beside its path, and what it computes.
+/// What decides most often whether an entry holds, kept small and together.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Gate {
+    /// Bit per method.
+    pub(crate) methods: u32,
+    /// Further conditions must be looked at.
+    pub(crate) tested: bool,
+    /// Bit per class of statuses, see [`Statuses`].
+    pub(crate) statuses: u64,
+}
+
+/// Further conditions of one entry, and what it computes.
 #[derive(Debug)]
 pub(crate) struct Rule {
-    pub(crate) methods: u32,
-    /// Index into [`Program::statuses`].
-    pub(crate) statuses: Option<u16>,
     pub(crate) query: Query,
     pub(crate) tests: Vec<u16>,
     pub(crate) computed: Vec<Computed>,
+}
+
+/// Statuses that no entry tells apart form a class.
+#[derive(Debug)]
+pub(crate) struct Statuses {
+    classes: Vec<u8>,
+}
+
+impl Statuses {
+    /// Classes for these sets; none if they are more than 64.
+    pub(crate) fn new(sets: &[StatusSet]) -> Option<Self> {
+        let mut kinds: Vec<Vec<bool>> = Vec::new();
+        let mut classes = Vec::new();
+        for status in 0..1024 {
+            let kind: Vec<bool> = sets
+                .iter()
+                .map(|set| contains_status(set, status))
+                .collect();
+            let known = kinds.iter().position(|other| *other == kind);
+            let class = known.unwrap_or(kinds.len());
+            if known.is_none() {
+                kinds.push(kind);
+            }
+            classes.push(u8::try_from(class).ok().filter(|class| *class < 64)?);
+        }
+        Some(Self { classes })
+    }
+
+    /// The bit of a status.
+    #[inline]
+    pub(crate) fn bit(&self, status: u32) -> u64 {
+        let class = self.classes.get(status as usize).or(self.classes.last());
+        class.map_or(0, |class| 1 << class)
+    }
+
+    /// The bits of a set.
+    pub(crate) fn mask(&self, set: &StatusSet) -> u64 {
+        let members = (0..1024).filter(|status| contains_status(set, *status));
+        members.fold(0, |mask, status| mask | self.bit(status))
+    }
 }
 
 /// Where the texts every table needs stand among the columns.
@@ -72,15 +120,35 @@ pub(crate) struct Columns {
     pub(crate) query: Option<usize>,
 }
 
+/// A method entries name.
+#[derive(Debug)]
+pub(crate) struct Method {
+    /// Its first eight bytes, see [`word`].
+    head: u64,
+    text: Vec<u8>,
+}
+
+impl Method {
+    pub(crate) fn new(text: Vec<u8>) -> Self {
+        Self {
+            head: word(&text),
+            text,
+        }
+    }
+}
+
 /// A compiled table.
 #[derive(Debug)]
 pub(crate) struct Program {
     pub(crate) columns: Columns,
     pub(crate) raw: bool,
     /// Bit of a method in masks is its index here; bit 31 is any other one.
-    pub(crate) methods: Vec<Vec<u8>>,
-    pub(crate) statuses: Vec<StatusSet>,
+    pub(crate) methods: Vec<Method>,
+    pub(crate) statuses: Statuses,
     pub(crate) tests: Vec<Test>,
+    /// One per entry.
+    pub(crate) gates: Vec<Gate>,
+    /// One per entry.
     pub(crate) rules: Vec<Rule>,
     pub(crate) annotations: Vec<wire::Annotation>,
     /// Rules without a path, ascending.
@@ -92,6 +160,7 @@ pub(crate) struct Program {
 struct Request<'a> {
     event: &'a Event<'a>,
     method: u32,
+    status: u64,
     path: &'a [u8],
     query: Option<&'a [u8]>,
     /// Conditions evaluated so far and those of them that hold.
@@ -149,11 +218,15 @@ impl Program {
             }
         };
         let method = event.bytes(self.columns.method).unwrap_or_default();
-        let method = self.methods.iter().position(|known| same(known, method));
+        let head = word(method);
+        let mut methods = self.methods.iter();
+        let method = methods.position(|known| known.head == head && same(&known.text, method));
         let method = method.map_or(OTHER_METHOD, |at| 1 << at);
+        let status = self.statuses.bit(event.status());
         Request {
             event,
             method,
+            status,
             path,
             query,
             known: Cell::new(0),
@@ -162,22 +235,26 @@ impl Program {
     }
 
     #[inline]
-    fn holds(&self, rule: u32, request: &Request<'_>) -> bool {
-        let Some(rule) = self.rules.get(rule as usize) else {
+    fn holds(&self, number: u32, request: &Request<'_>) -> bool {
+        let Some(gate) = self.gates.get(number as usize) else {
             return false;
         };
-        rule.methods & request.method != 0
-            && rule.statuses.is_none_or(|set| {
-                self.statuses
-                    .get(usize::from(set))
-                    .is_some_and(|set| contains_status(set, request.event.status()))
-            })
-            && match rule.query {
-                Query::Any => true,
-                Query::Present => request.query.is_some(),
-                Query::Absent => request.query.is_none(),
-            }
-            && self.all(&rule.tests, request)
+        if gate.methods & request.method == 0 || gate.statuses & request.status == 0 {
+            return false;
+        }
+        !gate.tested || self.holds_further(number, request)
+    }
+
+    fn holds_further(&self, number: u32, request: &Request<'_>) -> bool {
+        let Some(rule) = self.rules.get(number as usize) else {
+            return false;
+        };
+        let query = match rule.query {
+            Query::Any => true,
+            Query::Present => request.query.is_some(),
+            Query::Absent => request.query.is_none(),
+        };
+        query && self.all(&rule.tests, request)
     }
 
     fn all(&self, tests: &[u16], request: &Request<'_>) -> bool {

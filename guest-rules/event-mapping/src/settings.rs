@@ -28,6 +28,19 @@ impl Settings {
     /// several texts; one that is empty gives none, so that a condition that
     /// names it never holds.
     pub(crate) fn expand(&self, text: &str) -> Result<Vec<String>, String> {
+        self.replace(text, false)
+    }
+
+    /// The same for a text in which an empty setting just leaves a gap. There
+    /// must be one result.
+    pub(crate) fn expand_one(&self, text: &str) -> Result<String, String> {
+        match self.replace(text, true)?.as_slice() {
+            [one] => Ok(one.clone()),
+            _ => Err(format!("a setting in `{text}` may have one value only")),
+        }
+    }
+
+    fn replace(&self, text: &str, gaps: bool) -> Result<Vec<String>, String> {
         let mut texts = vec![String::new()];
         let mut rest = text;
         while let Some((before, after)) = rest.split_once(OPEN) {
@@ -35,7 +48,10 @@ impl Settings {
                 .split_once('}')
                 .ok_or_else(|| format!("`{text}` opens `{OPEN}` and does not close it"))?;
             let values = self.get(name)?.iter().map(Scalar::to_string);
-            let values: Vec<_> = values.filter(|value| !value.is_empty()).collect();
+            let mut values: Vec<_> = values.filter(|value| !value.is_empty()).collect();
+            if gaps && values.is_empty() {
+                values.push(String::new());
+            }
             texts = texts
                 .iter()
                 .flat_map(|start| {
@@ -120,6 +136,11 @@ mod tests {
     #[test]
     fn an_empty_setting_gives_no_text() {
         assert!(settings().expand("{settings.none}*").unwrap().is_empty());
+        assert_eq!(
+            settings().expand_one("{settings.none}/api").unwrap(),
+            "/api"
+        );
+        assert!(settings().expand_one("{settings.bases}/api").is_err());
     }
 
     #[test]

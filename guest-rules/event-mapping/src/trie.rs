@@ -5,7 +5,7 @@
 //! once per path, so there is no backtracking and the time does not grow with
 //! the number of patterns that do not fit.
 
-use crate::bytes::{ends_with, hash, same, segment, starts_with};
+use crate::bytes::{ends_with, hash, same, segment, starts_with, word};
 use crate::pattern::{Ending, Pattern, Step};
 use crate::uuid::is_uuid;
 
@@ -26,7 +26,37 @@ struct Node {
     /// The same, but the path must end with a slash.
     end_with_slash: Rules,
     /// Rules of patterns that accept any rest with a prefix.
-    rests: Vec<(Vec<u8>, Rules)>,
+    rests: Vec<Rest>,
+}
+
+/// Patterns that accept any rest which begins so.
+#[derive(Debug)]
+struct Rest {
+    prefix: Vec<u8>,
+    /// First eight bytes of the prefix, and which of eight bytes they are.
+    head: u64,
+    mask: u64,
+    rules: Rules,
+}
+
+impl Rest {
+    fn new(prefix: &[u8]) -> Self {
+        let mask = match prefix.len() {
+            0 => 0,
+            length => u64::MAX >> (64 - length.min(8) * 8),
+        };
+        Self {
+            prefix: prefix.to_vec(),
+            head: word(prefix),
+            mask,
+            rules: Vec::new(),
+        }
+    }
+
+    #[inline]
+    fn fits(&self, rest: &[u8]) -> bool {
+        word(rest) & self.mask == self.head && (self.mask == 0 || starts_with(rest, &self.prefix))
+    }
 }
 
 #[derive(Debug, Clone)]
@@ -72,15 +102,15 @@ impl Trie {
             Ending::Slash { required: false } => &mut node.end,
             Ending::Slash { required: true } => &mut node.end_with_slash,
             Ending::Rest(prefix) => {
-                let known = node.rests.iter().position(|(text, _)| text == prefix);
+                let known = node.rests.iter().position(|rest| rest.prefix == *prefix);
                 let at = known.unwrap_or(node.rests.len());
                 if known.is_none() {
-                    node.rests.push((prefix.clone(), Vec::new()));
+                    node.rests.push(Rest::new(prefix));
                 }
-                let Some((_, rules)) = node.rests.get_mut(at) else {
+                let Some(rest) = node.rests.get_mut(at) else {
                     return;
                 };
-                rules
+                &mut rest.rules
             }
         };
         if rules.last() != Some(&rule) {
@@ -170,9 +200,9 @@ impl Trie {
                     rest = further;
                 }
             }
-            for (prefix, rules) in &node.rests {
-                if starts_with(rest, prefix) {
-                    consider(rules);
+            for tail in &node.rests {
+                if tail.fits(rest) {
+                    consider(&tail.rules);
                 }
             }
             if rest.is_empty() {

@@ -32,7 +32,7 @@ impl ImpossibleTravel {
         let history =
             state.familiar.since != 0 && known_for >= self.parameters.history_days * f64::from(DAY);
         let stranger = stay.agent != 0
-            && !state.familiar.knows_agent(stay.agent)
+            && state.familiar.agents.last(stay.agent).is_none()
             && !state
                 .stays
                 .as_slice()
@@ -140,7 +140,7 @@ pub(crate) fn learn(state: &mut Travels, stay: &Stay, sight: &Sight) {
         familiar.since.min(sight.now)
     };
     if stay.agent != 0 {
-        familiar.learn_agent(stay.agent, sight.now);
+        familiar.agents.saw(stay.agent, sight.now);
     }
     if presence::hides(sight.kind) {
         familiar.hidden = familiar.hidden.max(sight.now);

@@ -1,6 +1,7 @@
 //! What an operator may set, with defaults and units in the names.
 
 use rule_sdk::ParameterError;
+use rule_sdk::parameters::{check_ranges, seconds};
 use serde::Deserialize;
 
 /// Parameters of the rule. `rules/impossible-travel/README.md` explains each.
@@ -63,35 +64,36 @@ impl Default for Parameters {
 impl Parameters {
     /// Refuses values that make no sense.
     pub(crate) fn check(self) -> Result<Self, ParameterError> {
-        for (name, value, least) in [
-            ("minimum_distance_km", self.minimum_distance_km, 0.0),
-            ("ground_speed_kmh", self.ground_speed_kmh, 1.0),
-            ("air_speed_kmh", self.air_speed_kmh, 1.0),
-            ("air_overhead_minutes", self.air_overhead_minutes, 0.0),
+        const MOST: f64 = 1e6;
+        check_ranges(&[
+            ("minimum_distance_km", self.minimum_distance_km, 0.0, MOST),
+            ("ground_speed_kmh", self.ground_speed_kmh, 1.0, MOST),
+            ("air_speed_kmh", self.air_speed_kmh, 1.0, MOST),
+            ("air_overhead_minutes", self.air_overhead_minutes, 0.0, MOST),
             (
                 "site_minimum_distance_km",
                 self.site_minimum_distance_km,
                 0.0,
+                MOST,
             ),
-            ("site_ground_speed_kmh", self.site_ground_speed_kmh, 1.0),
+            (
+                "site_ground_speed_kmh",
+                self.site_ground_speed_kmh,
+                1.0,
+                MOST,
+            ),
             (
                 "site_air_overhead_minutes",
                 self.site_air_overhead_minutes,
                 0.0,
+                MOST,
             ),
-            ("tolerance_minutes", self.tolerance_minutes, 0.0),
-            ("default_accuracy_km", self.default_accuracy_km, 0.0),
-            ("history_days", self.history_days, 0.0),
-            ("settle_hours", self.settle_hours, 0.0),
-            ("incident_hours", self.incident_hours, 0.0),
-        ] {
-            if !(least..=1e6).contains(&value) {
-                return Err(ParameterError::new(
-                    name,
-                    format!("must be between {least} and 1000000, not {value}"),
-                ));
-            }
-        }
+            ("tolerance_minutes", self.tolerance_minutes, 0.0, MOST),
+            ("default_accuracy_km", self.default_accuracy_km, 0.0, MOST),
+            ("history_days", self.history_days, 0.0, MOST),
+            ("settle_hours", self.settle_hours, 0.0, MOST),
+            ("incident_hours", self.incident_hours, 0.0, MOST),
+        ])?;
         Ok(self)
     }
 
@@ -118,11 +120,6 @@ impl Parameters {
 }
 
 /// A duration of hours in whole seconds.
-#[expect(
-    clippy::cast_possible_truncation,
-    clippy::cast_sign_loss,
-    reason = "checked to lie between 0 and 1e6 hours; the cast saturates"
-)]
 pub(crate) fn hours(hours: f64) -> u32 {
-    (hours * 3600.0) as u32
+    seconds(hours, 3600)
 }

@@ -8,6 +8,7 @@ use bytemuck::{Pod, Zeroable};
 use rule_sdk::detection::NetworkKind;
 use rule_sdk::geo::Point;
 use rule_sdk::incident::Incident;
+use rule_sdk::recent::Recent;
 use rule_sdk::{Bounded, State};
 
 use rule_sdk::detection::presence::{Place, Sight};
@@ -196,14 +197,6 @@ impl Stay {
     }
 }
 
-/// A user-agent family the user is known to have.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Pod, Zeroable)]
-#[repr(C)]
-struct Agent {
-    hash: u32,
-    last: u32,
-}
-
 /// What is familiar of a user, apart from the stays.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Pod, Zeroable)]
 #[repr(C)]
@@ -215,47 +208,15 @@ pub(crate) struct Familiar {
     pub(crate) hidden: u32,
     padding: u32,
     pub(crate) incident: Incident,
-    agents: [Agent; 6],
+    /// User-agent families.
+    pub(crate) agents: Recent<6>,
     countries: [u16; 8],
 }
 
 /// Form of the state; another number makes the rule start anew.
 const VERSION: u32 = 1;
 
-#[expect(clippy::cast_possible_truncation, reason = "half of a hash is a hash")]
-fn short(hash: u64) -> u32 {
-    (hash as u32).max(1)
-}
-
 impl Familiar {
-    pub(crate) fn knows_agent(&self, agent: u64) -> bool {
-        self.agents.iter().any(|known| known.hash == short(agent))
-    }
-
-    /// Remembers a user-agent family in place of the one not seen longest.
-    pub(crate) fn learn_agent(&mut self, agent: u64, now: u32) {
-        let hash = short(agent);
-        let place = self.agents.iter().position(|known| known.hash == hash);
-        let oldest = self
-            .agents
-            .iter()
-            .enumerate()
-            .min_by_key(|(_, known)| known.last)
-            .map(|(index, _)| index);
-        if let Some(slot) = place
-            .or(oldest)
-            .and_then(|index| self.agents.get_mut(index))
-        {
-            *slot = Agent {
-                hash,
-                last: slot.last.max(now),
-            };
-            if place.is_none() {
-                slot.last = now;
-            }
-        }
-    }
-
     pub(crate) fn countries(&self) -> impl Iterator<Item = u16> + '_ {
         self.countries
             .iter()
@@ -286,21 +247,8 @@ impl Travels {
     /// forgotten: doubted and placeless stays before trusted ones, and of
     /// those the one not seen longest.
     pub(crate) fn remember(&mut self, stay: Stay) {
-        if self.stays.as_slice().len() == STAYS {
-            let least = self
-                .stays
-                .as_slice()
-                .iter()
-                .map(|known| (known.is_trusted(), known.last))
-                .min();
-            let mut forgotten = false;
-            self.stays.retain(|known| {
-                let forget = !forgotten && Some((known.is_trusted(), known.last)) == least;
-                forgotten |= forget;
-                !forget
-            });
-        }
-        self.stays.push(stay);
+        self.stays
+            .push_in_place_of_least(stay, |known| (known.is_trusted(), known.last));
     }
 }
 

@@ -76,6 +76,35 @@ impl Incident {
         self.count.is_power_of_two()
     }
 
+    /// For incidents that are a number of equal events, `step` of which make
+    /// the first occurrence: notes one more event beyond them and returns
+    /// whether a report is due, after `step` × 1, 2, 4, 8 … events. `count`
+    /// holds the events, [`occurrence`](Self::occurrence) the multiple.
+    pub fn counted(&mut self, key: &[u64], now: u32, quiet: u32, step: u32) -> bool {
+        let step = step.max(1);
+        if self.is_open(now, quiet) {
+            self.count = self.count.saturating_add(1);
+            self.last = self.last.max(now);
+        } else {
+            let mut parts = key.to_vec();
+            parts.push(u64::from(now));
+            *self = Self {
+                id: incident(&parts),
+                first: now,
+                last: now,
+                count: step,
+                subject: step,
+            };
+        }
+        self.count.is_multiple_of(step) && (self.count / step).is_power_of_two()
+    }
+
+    /// How often the incident occurred, when it is [`counted`](Self::counted).
+    #[must_use]
+    pub fn occurrence(&self) -> u32 {
+        self.count / self.subject.max(1)
+    }
+
     /// Whether the incident last occurred within `seconds` of `now`.
     #[must_use]
     pub fn is_open(&self, now: u32, seconds: u32) -> bool {
@@ -96,6 +125,25 @@ mod tests {
         assert_eq!(due, [1, 2, 4, 8, 16]);
         assert_eq!(followed.count, 16);
         assert_eq!((followed.first, followed.last), (101, 116));
+    }
+
+    #[test]
+    fn equal_events_are_reported_when_their_number_has_doubled() {
+        let mut followed = Incident::default();
+        let due: Vec<(u32, u32)> = (0..95)
+            .map(|second| {
+                let due = followed.counted(&[1], 100 + second, 60, 10);
+                (due, (followed.count, followed.occurrence()))
+            })
+            .filter(|(due, _)| *due)
+            .map(|(_, counts)| counts)
+            .collect();
+        assert_eq!(due, [(10, 1), (20, 2), (40, 4), (80, 8)]);
+        let first = followed.id;
+        assert!(!followed.counted(&[1], 194, 60, 10));
+        assert!(followed.counted(&[1], 255, 60, 10));
+        assert_eq!((followed.count, followed.first), (10, 255));
+        assert_ne!(followed.id, first);
     }
 
     #[test]

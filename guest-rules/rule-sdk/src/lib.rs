@@ -45,6 +45,7 @@
 
 pub mod geo;
 pub mod parameters;
+pub mod recent;
 pub mod state;
 
 #[cfg(feature = "detection")]

@@ -95,6 +95,8 @@ impl<'a> Event<'a> {
 pub struct Answer<'a> {
     outcome: &'a mut wire::Outcome,
     event: u32,
+    /// Events of the frame from this one on.
+    left: usize,
 }
 
 impl Answer<'_> {
@@ -126,6 +128,13 @@ impl Answer<'_> {
         let length = self.outcome.block.len().saturating_sub(start);
         if let (Ok(start), Ok(length)) = (u32::try_from(start), u32::try_from(length)) {
             let text = wire::Span { start, length };
+            if self.outcome.computed.is_empty() {
+                // One allocation per frame instead of a growing list.
+                self.outcome.computed.reserve(self.left);
+                self.outcome
+                    .block
+                    .reserve(self.left.saturating_mul(length as usize));
+            }
             self.outcome.computed.push(wire::Computed {
                 event: self.event,
                 field,
@@ -192,6 +201,7 @@ pub fn map<M: Mapping>(mapping: &M, columns: usize, frame: &wire::Frame) -> wire
             &mut Answer {
                 outcome: &mut outcome,
                 event: index,
+                left: frame.events.len() - at,
             },
         );
     }

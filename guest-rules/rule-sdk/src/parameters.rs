@@ -29,6 +29,35 @@ impl ParameterError {
 #[serde(deny_unknown_fields)]
 pub struct NoParameters {}
 
+/// Checks that parameters lie within their bounds: name, value, least, most.
+///
+/// # Errors
+/// Names the first that does not.
+pub fn check_ranges(ranges: &[(&str, f64, f64, f64)]) -> Result<(), ParameterError> {
+    match ranges
+        .iter()
+        .find(|(_, value, least, most)| !(*least..=*most).contains(value))
+    {
+        None => Ok(()),
+        Some((name, value, least, most)) => Err(ParameterError::new(
+            *name,
+            format!("must be between {least} and {most}, not {value}"),
+        )),
+    }
+}
+
+/// Whole seconds of a number of `unit` seconds, such as hours of 3600.
+#[must_use]
+pub fn seconds(number: f64, unit: u32) -> u32 {
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "the cast saturates"
+    )]
+    let seconds = (number * f64::from(unit)) as u32;
+    seconds
+}
+
 /// Decodes `text`; empty text counts as an empty object.
 ///
 /// # Errors
@@ -90,6 +119,27 @@ mod tests {
         let travel = decode::<Travel>("").unwrap();
         assert!((travel.speed_kmh - 900.0).abs() < f64::EPSILON);
         assert_eq!(travel.nested.days, 0);
+    }
+
+    #[test]
+    fn bounds_are_inclusive_and_a_value_outside_is_named() {
+        assert_eq!(
+            check_ranges(&[("a", 1.0, 1.0, 2.0), ("b", 2.0, 1.0, 2.0)]),
+            Ok(())
+        );
+        let error = check_ranges(&[("a", 1.0, 1.0, 2.0), ("b", 2.5, 1.0, 2.0)]).unwrap_err();
+        assert_eq!(
+            (error.parameter.as_str(), error.message.as_str()),
+            ("b", "must be between 1 and 2, not 2.5")
+        );
+        assert!(check_ranges(&[("a", f64::NAN, 0.0, 2.0)]).is_err());
+    }
+
+    #[test]
+    fn durations_become_whole_seconds() {
+        assert_eq!(seconds(1.5, 60), 90);
+        assert_eq!(seconds(1e30, 3600), u32::MAX);
+        assert_eq!(seconds(-1.0, 3600), 0);
     }
 
     #[test]

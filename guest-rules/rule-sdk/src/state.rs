@@ -31,6 +31,43 @@ macro_rules! pod_state {
     };
 }
 
+/// Implements [`State`] for a tuple struct of plain numbers whose form has a
+/// version: `compact_state!(Name(Inner), 1)`. Another version starts anew.
+/// Zeros at the end are not stored, so what is not yet used costs nothing.
+#[macro_export]
+macro_rules! compact_state {
+    ($name:ident($inner:ty), $version:literal) => {
+        #[allow(unreachable_pub, reason = "as visible as the state itself")]
+        impl $name {
+            /// Most bytes a state takes.
+            pub const LIMIT: u32 = ::core::mem::size_of::<$inner>() as u32 + 1;
+        }
+        impl $crate::State for $name {
+            fn decode(bytes: &[u8]) -> Option<Self> {
+                let (version, stored) = bytes.split_first()?;
+                let mut inner: $inner = $crate::bytemuck::Zeroable::zeroed();
+                let whole = $crate::bytemuck::bytes_of_mut(&mut inner);
+                if *version != $version || stored.len() > whole.len() {
+                    return None;
+                }
+                for (byte, value) in whole.iter_mut().zip(stored) {
+                    *byte = *value;
+                }
+                Some(Self(inner))
+            }
+            fn encode(&self, out: &mut Vec<u8>) {
+                let bytes = $crate::bytemuck::bytes_of(&self.0);
+                let used = bytes
+                    .iter()
+                    .rposition(|byte| *byte != 0)
+                    .map_or(0, |last| last + 1);
+                out.push($version);
+                out.extend(bytes.iter().take(used));
+            }
+        }
+    };
+}
+
 /// At most `N` plain records in order, stored back to back: decoding is one
 /// copy, so a state of many points costs little per event.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -81,6 +118,25 @@ impl<T: Pod, const N: usize> Bounded<T, N> {
     /// Appends; when full the first record is dropped to make room.
     pub fn push(&mut self, item: T) {
         self.insert(self.length, item);
+    }
+
+    /// Appends; when full the first record of the least `worth` makes room.
+    pub fn push_in_place_of_least<W: Ord>(&mut self, item: T, worth: impl Fn(&T) -> W) {
+        if self.length == N {
+            let least = self
+                .as_slice()
+                .iter()
+                .enumerate()
+                .min_by_key(|(_, known)| worth(known));
+            if let Some(tail) = least
+                .map(|(index, _)| index)
+                .and_then(|index| self.items.get_mut(index..))
+            {
+                tail.rotate_left(1);
+                self.length -= 1;
+            }
+        }
+        self.push(item);
     }
 
     /// Keeps the records `keep` accepts, in order.
@@ -140,6 +196,48 @@ mod tests {
         list.retain(|item| *item != 3);
         list.insert(0, 1);
         assert_eq!(list.as_slice(), [1, 9, 4]);
+    }
+
+    #[derive(Debug, Default, PartialEq)]
+    struct Compact([u32; 4]);
+    crate::compact_state!(Compact([u32; 4]), 3);
+
+    #[test]
+    fn zeros_at_the_end_are_not_stored() {
+        let stored = |state: &Compact| {
+            let mut bytes = Vec::new();
+            state.encode(&mut bytes);
+            bytes
+        };
+        let state = Compact([1, 0, 0x0203, 0]);
+        let bytes = stored(&state);
+        assert_eq!(bytes, [3, 1, 0, 0, 0, 0, 0, 0, 0, 3, 2]);
+        assert_eq!(Compact::decode(&bytes), Some(state));
+        assert_eq!(
+            Compact::decode(&stored(&Compact::default())),
+            Some(Compact::default())
+        );
+        assert_eq!(
+            stored(&Compact([u32::MAX; 4])).len(),
+            Compact::LIMIT as usize
+        );
+    }
+
+    #[test]
+    fn another_version_or_a_longer_state_starts_anew() {
+        assert_eq!(Compact::decode(&[2, 1]), None);
+        assert_eq!(Compact::decode(&[3; 18]), None);
+        assert_eq!(Compact::decode(&[]), None);
+        assert!(Compact::decode(&[3; 17]).is_some());
+    }
+
+    #[test]
+    fn the_least_worthy_record_makes_room() {
+        let mut list = Bounded::<u32, 3>::default();
+        for item in [5, 2, 9, 7, 1, 4] {
+            list.push_in_place_of_least(item, |item| *item);
+        }
+        assert_eq!(list.as_slice(), [9, 7, 4]);
     }
 
     #[test]

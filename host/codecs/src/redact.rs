@@ -166,33 +166,113 @@ pub fn is_secret_name(name: &str) -> bool {
 }
 
 /// Parts of names that give a secret away wherever they occur, in any case.
-fn starts_with_part(tail: &[u8]) -> bool {
-    fn is<const N: usize>(tail: &[u8], part: &[u8; N]) -> bool {
-        tail.first_chunk::<N>()
-            .is_some_and(|chunk| chunk.eq_ignore_ascii_case(part))
+const PARTS: [&[u8]; 18] = [
+    b"token",
+    b"passw",
+    b"passphrase",
+    b"privatekey",
+    b"secret",
+    b"session",
+    b"sessid",
+    b"signature",
+    b"samlre",
+    b"saml_re",
+    b"apikey",
+    b"auth",
+    b"assertion",
+    b"credential",
+    b"cookie",
+    b"csrf",
+    b"xsrf",
+    b"bearer",
+];
+
+/// Beginnings of the parts, which rule most places out at once.
+const HEADS: [u32; 18] = heads();
+
+/// Whole words that give a secret away; `code` does unless it is harmless.
+const WORDS: [u64; 17] = [
+    packed(b"key"),
+    packed(b"sig"),
+    packed(b"pass"),
+    packed(b"pwd"),
+    packed(b"pw"),
+    packed(b"pin"),
+    packed(b"otp"),
+    packed(b"totp"),
+    packed(b"sid"),
+    packed(b"sess"),
+    packed(b"mfa"),
+    packed(b"tfa"),
+    packed(b"2fa"),
+    packed(b"jwt"),
+    packed(b"ticket"),
+    packed(b"hmac"),
+    packed(b"nonce"),
+];
+
+const CODE: u64 = packed(b"code");
+
+/// Words that make a `code` harmless: `country_code`.
+const HARMLESS: [u64; 10] = [
+    packed(b"country"),
+    packed(b"status"),
+    packed(b"error"),
+    packed(b"zip"),
+    packed(b"postal"),
+    packed(b"area"),
+    packed(b"lang"),
+    packed(b"language"),
+    packed(b"currency"),
+    packed(b"response"),
+];
+
+/// A word of up to eight bytes as a number; longer ones keep the last eight.
+const fn packed(word: &[u8]) -> u64 {
+    let mut value = 0;
+    let mut rest = word;
+    while let [byte, tail @ ..] = rest {
+        value = value << 8 | *byte as u64;
+        rest = tail;
     }
-    match tail.first().map(u8::to_ascii_lowercase) {
-        Some(b't') => is(tail, b"token"),
-        Some(b'p') => is(tail, b"passw") || is(tail, b"passphrase") || is(tail, b"privatekey"),
-        Some(b's') => {
-            is(tail, b"secret")
-                || is(tail, b"session")
-                || is(tail, b"sessid")
-                || is(tail, b"signature")
-                || is(tail, b"samlre")
-                || is(tail, b"saml_re")
-        }
-        Some(b'a') => {
-            is(tail, b"apikey")
-                || is(tail, b"auth") && !is(tail, b"author")
-                || is(tail, b"authoriz")
-        }
-        Some(b'c') => is(tail, b"credential") || is(tail, b"cookie") || is(tail, b"csrf"),
-        Some(b'j') => is(tail, b"jwt"),
-        Some(b'b') => is(tail, b"bearer"),
-        Some(b'x') => is(tail, b"xsrf"),
-        _ => false,
+    value
+}
+
+const fn heads() -> [u32; 18] {
+    let mut heads = [0; 18];
+    let mut slots: &mut [u32] = &mut heads;
+    let mut parts: &[&[u8]] = &PARTS;
+    while let ([slot, more @ ..], [part, others @ ..]) = (slots, parts) {
+        *slot = head(part);
+        slots = more;
+        parts = others;
     }
+    heads
+}
+
+/// The first four bytes in lower case; other characters change, too, which
+/// only makes the comparison of the whole part necessary.
+const fn head(tail: &[u8]) -> u32 {
+    match tail.first_chunk::<4>() {
+        Some(bytes) => u32::from_le_bytes(*bytes) | 0x2020_2020,
+        None => 0,
+    }
+}
+
+fn has_part_at(name: &[u8], at: usize) -> bool {
+    let tail = name.get(at..).unwrap_or_default();
+    let head = head(tail);
+    // No early exit, so that it compiles to vector instructions.
+    HEADS
+        .iter()
+        .fold(false, |hit, known| hit | (*known == head))
+        && PARTS.iter().any(|part| begins(tail, part))
+        && (!begins(tail, b"author") || begins(tail, b"authoriz"))
+}
+
+fn begins(tail: &[u8], part: &[u8]) -> bool {
+    tail.get(..part.len())
+        .is_some_and(|head| head.eq_ignore_ascii_case(part))
 }
 
 /// A percent-decoded name. Nothing when it is longer than any honest one.
@@ -209,109 +289,67 @@ fn decoded(raw: &[u8]) -> Option<([u8; LONGEST_NAME], usize)> {
     Some((name, length))
 }
 
-fn is_secret(raw: &[u8]) -> bool {
-    // What comes before the last blank is prose or a path, not the name.
-    let prose = raw
-        .iter()
-        .rposition(|byte| matches!(byte, b' ' | b'/' | b',' | b'+'));
-    let raw = prose.and_then(|at| raw.get(at + 1..)).unwrap_or(raw);
-    if !raw.contains(&b'%') {
-        return is_secret_plain(raw);
-    }
-    match decoded(raw) {
-        Some((name, length)) => name.get(..length).is_some_and(is_secret_plain),
-        None => true,
-    }
-}
-
-const WORD: u8 = 1;
-const LOWER: u8 = 2;
-const UPPER: u8 = 4;
-/// First letters of the parts in [`starts_with_part`].
-const PART: u8 = 8;
-
-const CLASSES: [u8; 256] = classes();
-
-const fn classes() -> [u8; 256] {
-    let mut table = [0; 256];
-    let mut byte = 0_u8;
-    let mut slots: &mut [u8] = &mut table;
-    while let [slot, rest @ ..] = slots {
-        if byte.is_ascii_alphanumeric() || byte >= 0x80 {
-            *slot |= WORD;
-        }
-        if byte.is_ascii_lowercase() {
-            *slot |= LOWER;
-        }
-        if byte.is_ascii_uppercase() {
-            *slot |= UPPER;
-        }
-        if matches!(
-            byte.to_ascii_lowercase(),
-            b't' | b'p' | b's' | b'a' | b'c' | b'j' | b'b' | b'x'
-        ) {
-            *slot |= PART;
-        }
-        byte = byte.wrapping_add(1);
-        slots = rest;
-    }
-    table
-}
-
-/// What the words of a name say of it.
+/// What a name says so far.
 #[derive(Default)]
-struct Words {
+struct Verdict {
     secret: bool,
     code: bool,
     harmless: bool,
 }
 
-impl Words {
-    fn add(&mut self, word: &[u8]) {
-        let mut lower = [0; 8];
-        let Some(slots) = lower.get_mut(..word.len()).filter(|slots| slots.len() > 1) else {
-            self.secret |= word.eq_ignore_ascii_case(b"assertion");
-            return;
-        };
-        for (slot, byte) in slots.iter_mut().zip(word) {
-            *slot = byte.to_ascii_lowercase();
-        }
-        match &*slots {
-            b"code" => self.code = true,
-            b"key" | b"sig" | b"pass" | b"pwd" | b"pw" | b"pin" | b"otp" | b"totp" | b"sid"
-            | b"mfa" | b"tfa" | b"2fa" | b"sess" | b"ticket" | b"hmac" | b"nonce" => {
-                self.secret = true
-            }
-            b"country" | b"status" | b"error" | b"zip" | b"postal" | b"area" | b"lang"
-            | b"language" | b"currency" | b"response" => self.harmless = true,
-            _ => {}
-        }
+impl Verdict {
+    fn add(&mut self, word: u64) {
+        self.secret |= WORDS.contains(&word);
+        self.code |= word == CODE;
+        self.harmless |= HARMLESS.contains(&word);
     }
+}
+
+fn is_secret(name: &[u8]) -> bool {
+    judge(name).unwrap_or_else(|| {
+        let decoded = decoded(name);
+        decoded.is_none_or(|(name, length)| {
+            // What could not be decoded separates words like anything else.
+            let mut name = name;
+            name.iter_mut()
+                .filter(|byte| **byte == b'%')
+                .for_each(|byte| *byte = b'-');
+            name.get(..length).and_then(judge).unwrap_or(true)
+        })
+    })
 }
 
 /// One pass: parts wherever they are, words as they end. A word ends where
 /// letters and digits do, and before a capital that follows a small letter.
-fn is_secret_plain(name: &[u8]) -> bool {
-    if name.len() > LONGEST_NAME {
-        return true;
-    }
-    let mut words = Words::default();
+/// Nothing when the name has to be decoded first.
+fn judge(name: &[u8]) -> Option<bool> {
+    let mut verdict = Verdict::default();
+    let mut word = 0_u64;
+    let mut lower_before = false;
     let mut start = 0;
-    let mut before = 0;
     for (at, byte) in name.iter().enumerate() {
-        let class = CLASSES.get(usize::from(*byte)).copied().unwrap_or_default();
-        if class & PART != 0 && name.get(at..).is_some_and(starts_with_part) {
-            return true;
+        if byte.is_ascii_alphanumeric() || *byte >= 0x80 {
+            verdict.secret |= has_part_at(name, at);
+            if lower_before && byte.is_ascii_uppercase() {
+                verdict.add(word);
+                word = 0;
+            }
+            word = word << 8 | u64::from(byte.to_ascii_lowercase());
+        } else if *byte == b'%' {
+            return None;
+        } else {
+            verdict.add(word);
+            word = 0;
+            if matches!(byte, b' ' | b'/' | b',' | b'+') {
+                // What came before is prose or a path, not the name.
+                verdict = Verdict::default();
+                start = at + 1;
+            }
         }
-        if class & WORD == 0 || (class & UPPER != 0 && before & LOWER != 0) {
-            words.add(name.get(start..at).unwrap_or_default());
-            start = at + usize::from(class & WORD == 0);
-        }
-        before = class;
+        lower_before = byte.is_ascii_lowercase();
     }
-    words.add(name.get(start..).unwrap_or_default());
-    // `country_code` is none.
-    words.secret || (words.code && !words.harmless)
+    verdict.add(word);
+    Some(verdict.secret || (verdict.code && !verdict.harmless) || name.len() - start > LONGEST_NAME)
 }
 
 #[cfg(test)]

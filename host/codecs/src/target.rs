@@ -245,26 +245,38 @@ fn host_name(host: &str) -> &str {
 /// Sets method, target and version from a request line. False when the text
 /// is none; nothing is set then.
 pub(crate) fn set_request_line<'a>(event: &mut Event, line: &'a str) -> Option<Origin<'a>> {
-    let (method, rest) = line.split_at_checked(memchr::memchr(b' ', line.as_bytes())?)?;
-    let rest = rest.get(1..)?;
+    const LONGEST_METHOD: usize = 32;
     let is_method = |byte: u8| byte.is_ascii_alphabetic() || matches!(byte, b'-' | b'_');
-    if method.is_empty() || method.len() > 32 || !method.bytes().all(is_method) {
-        return None;
-    }
-    let (target, version) =
-        match memchr::memrchr(b' ', rest.as_bytes()).and_then(|at| rest.split_at_checked(at)) {
-            Some((target, version)) if let Some(version) = version.strip_prefix(" HTTP/") => {
-                (target, version)
-            }
-            // HTTP/0.9 has no version.
-            _ => (rest, "0.9"),
-        };
+    let end = line
+        .bytes()
+        .take(LONGEST_METHOD)
+        .position(|byte| !is_method(byte))
+        .filter(|end| *end > 0)?;
+    let (method, rest) = line.split_at_checked(end)?;
+    let rest = rest.strip_prefix(' ')?;
+    let (target, version) = split_version(rest);
     if target.is_empty() {
         return None;
     }
     event.set(Field::HttpRequestMethod, method);
     event.set(Field::HttpVersion, version);
     Some(set_target(event, method, target))
+}
+
+/// Splits ` HTTP/1.1` off a request line; HTTP/0.9 has none.
+fn split_version(rest: &str) -> (&str, &str) {
+    const LENGTH: usize = " HTTP/1.1".len();
+    let usual = rest
+        .len()
+        .checked_sub(LENGTH)
+        .filter(|at| rest.as_bytes().get(*at) == Some(&b' '));
+    let blank = usual.or_else(|| memchr::memrchr(b' ', rest.as_bytes()));
+    match blank.and_then(|at| rest.split_at_checked(at)) {
+        Some((target, version)) if let Some(version) = version.strip_prefix(" HTTP/") => {
+            (target, version)
+        }
+        _ => (rest, "0.9"),
+    }
 }
 
 #[cfg(test)]

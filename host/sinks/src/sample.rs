@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use sidewatch_event::{Activity, Delivery, Event, Evidence, EvidenceValue, Field, Finding};
 
-/// 2026-11-20 12:00:00 UTC in milliseconds since the epoch.
-pub(crate) const NOON: i64 = 1_795_176_000_000;
+/// 2025-11-20 12:00:00 UTC in milliseconds since the epoch.
+pub(crate) const NOON: i64 = 1_763_640_000_000;
 
 /// A page view of user `zoe`, one per second from noon.
 pub(crate) fn page_view(id: u128) -> Event {

@@ -86,6 +86,14 @@ impl Finding {
 #[derive(Debug, Clone)]
 pub struct EvidenceValue(pub(crate) wire::EvidenceValue);
 
+impl EvidenceValue {
+    /// A time, milliseconds since the Unix epoch.
+    #[must_use]
+    pub fn time(milliseconds: i64) -> Self {
+        Self(wire::EvidenceValue::Time(milliseconds))
+    }
+}
+
 macro_rules! from {
     ($($type:ty, $value:ident => $variant:expr;)*) => {$(
         impl From<$type> for EvidenceValue {

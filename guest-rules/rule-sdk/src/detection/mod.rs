@@ -5,6 +5,7 @@ mod event;
 mod findings;
 mod fold;
 pub mod harness;
+pub mod live;
 pub mod presence;
 mod side;
 mod test_event;
@@ -17,7 +18,7 @@ use serde::de::DeserializeOwned;
 pub use event::{Activity, Event, Location, NetworkKind, network_text};
 pub use findings::{EvidenceValue, Finding, Findings, incident};
 pub use fold::{describe, fold};
-pub use side::{Side, comparison, country_text};
+pub use side::{Side, comparison, country_text, time_of};
 
 use crate::{ParameterError, State};
 

@@ -128,7 +128,10 @@ impl Sight {
     }
 }
 
-fn place(event: &Event<'_>, kind: NetworkKind, default_accuracy_km: f64) -> Option<Place> {
+/// The place an event vouches for. `default_accuracy_km` stands in for a radius
+/// a database does not give.
+#[must_use]
+pub fn place(event: &Event<'_>, kind: NetworkKind, default_accuracy_km: f64) -> Option<Place> {
     if !vouches(kind) {
         return None;
     }

@@ -1,7 +1,7 @@
 //! Evidence about one point of a finding, named alike in every rule.
 
-use super::presence::Place;
-use super::{Finding, Location, NetworkKind, network_text};
+use super::presence::{Place, Sight};
+use super::{EvidenceValue, Finding, Location, NetworkKind, network_text};
 use crate::geo::rounded;
 
 /// Where and with what an event was made.
@@ -67,7 +67,30 @@ impl Finding {
     /// Adds a time given in seconds since the epoch.
     #[must_use]
     pub fn with_seconds(self, name: &str, seconds: u32) -> Self {
-        self.with_time(name, i64::from(seconds) * 1000)
+        self.with(name, time_of(seconds))
+    }
+}
+
+/// A time in seconds since the epoch as evidence.
+#[must_use]
+pub fn time_of(seconds: u32) -> EvidenceValue {
+    EvidenceValue::time(i64::from(seconds) * 1000)
+}
+
+impl Sight {
+    /// What the event tells of its point.
+    #[must_use]
+    pub fn side(&self) -> Side {
+        Side {
+            address: self.address,
+            place: self.place,
+            as_number: self.as_number,
+            country: self.country,
+            kind: self.kind,
+            session: self.session,
+            device: self.device,
+            agent: self.agent,
+        }
     }
 }
 

@@ -177,19 +177,20 @@ impl TestEvent {
 
     pub(crate) fn key(&self, names: &[String]) -> Option<Vec<u64>> {
         let numbers = self.numbers();
-        let network = super::Event::new(&numbers, &[], &[]).network();
-        names
-            .iter()
-            .map(|name| match name.as_str() {
-                "user" => numbers.user,
-                "session" => numbers.session,
-                "device" => numbers.device,
-                "user-agent" => numbers.user_agent,
-                "source-ip" => numbers.address_high ^ numbers.address_low.rotate_left(17),
-                "source-network" => network,
-                _ => 0,
-            })
-            .map(|part| (part != 0).then_some(part))
-            .collect()
+        names.iter().map(|name| key_parts(&numbers, name)).collect()
     }
+}
+
+/// The part of a state key with this name; `None` when the event lacks it.
+pub(crate) fn key_parts(numbers: &wire::Event, name: &str) -> Option<u64> {
+    let part = match name {
+        "user" => numbers.user,
+        "session" => numbers.session,
+        "device" => numbers.device,
+        "user-agent" => numbers.user_agent,
+        "source-ip" => numbers.address_high ^ numbers.address_low.rotate_left(17),
+        "source-network" => super::Event::new(numbers, &[], &[]).network(),
+        _ => 0,
+    };
+    (part != 0).then_some(part)
 }

@@ -128,6 +128,20 @@ impl<M: Mapping> Harness<M> {
         frame
     }
 
+    /// Number of the catalogue's entry each event falls to.
+    #[must_use]
+    pub fn entries(&self, samples: &[Sample]) -> Vec<Option<u32>> {
+        let frame = self.frame(samples);
+        let outcome = super::map(&self.mapping, self.descriptor.reads.len(), &frame);
+        let mut entries = vec![None; samples.len()];
+        for mapped in &outcome.mapped {
+            if let Some(entry) = entries.get_mut(mapped.event as usize) {
+                *entry = Some(mapped.annotation);
+            }
+        }
+        entries
+    }
+
     /// Maps events; `None` where the mapping has no answer.
     #[must_use]
     pub fn map(&self, samples: &[Sample]) -> Vec<Option<Said>> {

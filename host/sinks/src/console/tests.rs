@@ -16,7 +16,7 @@ fn text_line(delivery: &Delivery, colours: bool) -> String {
 fn a_finding_shows_when_how_bad_who_and_why() {
     let shown = text_line(&sample::finding(1), false);
     assert!(
-        shown.starts_with("2026-11-20T12:00:00.000Z high     Oslo to Perth in one hour user=zoe"),
+        shown.starts_with("2025-11-20T12:00:00.000Z high     Oslo to Perth in one hour user=zoe"),
         "{shown}"
     );
     for part in [

@@ -52,7 +52,7 @@ async fn tcp_messages_are_octet_counted_and_name_facility_and_program() {
     assert_eq!(messages.len(), 4);
     // local3 is 19; an event without severity is informational, 8 is an error.
     assert!(
-        messages[0].starts_with("<158>1 2026-11-20T12:00:01"),
+        messages[0].starts_with("<158>1 2025-11-20T12:00:01"),
         "{}",
         messages[0]
     );

@@ -8,6 +8,7 @@
 
 use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};
+use std::net::IpAddr;
 
 use serde::Deserialize;
 use sidewatch_event::{Activity, Delivery, Event, Field};
@@ -87,7 +88,22 @@ impl Selection {
         match name {
             _ if event.keys.user != 0 => event.keys.user,
             Some(name) => self.hasher.hash_one(name),
-            None => self.hasher.hash_one(event.source_ip),
+            None => self.hasher.hash_one(event.source_ip.map(network)),
+        }
+    }
+}
+
+/// What Tirreno files events without a user under: an address without its
+/// last octet, or the first three groups of it.
+fn network(address: IpAddr) -> [u16; 3] {
+    match address.to_canonical() {
+        IpAddr::V4(address) => {
+            let [a, b, c, _] = address.octets().map(u16::from);
+            [a, b, c]
+        }
+        IpAddr::V6(address) => {
+            let [a, b, c, ..] = address.segments();
+            [a, b, c]
         }
     }
 }
@@ -135,6 +151,22 @@ mod tests {
         assert!(!chosen(&mut selection, &view("zoe", 59)));
         assert!(chosen(&mut selection, &view("bob", 59)));
         assert!(chosen(&mut selection, &view("zoe", 60)));
+    }
+
+    #[test]
+    fn visitors_without_a_name_are_sampled_by_the_network_they_are_filed_under() {
+        let mut selection = Selection::new(PageViews::Sampled);
+        let mut visitor = |address: &str| {
+            let mut event = sample::page_view(1);
+            event.unset(Field::UserName);
+            event.source_ip = Some(address.parse().unwrap());
+            chosen(&mut selection, &Delivery::Event(Arc::new(event)))
+        };
+        assert!(visitor("192.0.2.7"));
+        assert!(!visitor("192.0.2.8"));
+        assert!(visitor("198.51.100.7"));
+        assert!(visitor("2001:db8::1"));
+        assert!(!visitor("2001:db8:0:ffff::1"));
     }
 
     #[test]

@@ -16,7 +16,7 @@ use sidewatch_codecs::RequestCodec;
 use tokio::time::{Instant, MissedTickBehavior, interval_at};
 
 use super::authentication::Authentication;
-use super::settings::MirrorSettings;
+use super::settings::{HEADERS_INLINE, MirrorSettings};
 use super::wake::Wakes;
 use crate::counters::one;
 use crate::intake::Intake;
@@ -65,13 +65,7 @@ pub(super) async fn serve(server: Arc<Server>, stream: Stream, peer: Option<IpAd
             async move { Ok::<_, Infallible>(connection.answer(request).await) }
         })
     };
-    let http = http1::Builder::new()
-        .auto_date_header(false)
-        .pipeline_flush(true)
-        .max_headers(server.settings.max_headers)
-        .max_header_size(server.settings.max_header_bytes)
-        .max_buf_size(server.settings.max_header_bytes)
-        .serve_connection(TokioIo::new(stream), service);
+    let http = builder(&server.settings).serve_connection(TokioIo::new(stream), service);
     let mut http = std::pin::pin!(http);
     let mut watch = Watch::new(&server.settings);
     let mut tick = interval_at(Instant::now() + watch.tick, watch.tick);
@@ -100,6 +94,20 @@ pub(super) async fn serve(server: Arc<Server>, stream: Stream, peer: Option<IpAd
             }
         }
     }
+}
+
+fn builder(settings: &MirrorSettings) -> http1::Builder {
+    let mut builder = http1::Builder::new();
+    builder
+        .auto_date_header(false)
+        .pipeline_flush(true)
+        .max_header_size(settings.max_header_bytes)
+        .max_buf_size(settings.max_header_bytes);
+    // Setting a number, even this one, costs two allocations a request.
+    if settings.max_headers != HEADERS_INLINE {
+        builder.max_headers(settings.max_headers);
+    }
+    builder
 }
 
 fn is_allowed(server: &Server, stream: &Stream) -> bool {

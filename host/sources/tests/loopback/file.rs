@@ -11,17 +11,17 @@ use tempfile::TempDir;
 
 use crate::support::{Keep, codecs, messages, start, start_with};
 
-pub fn directory() -> (TempDir, PathBuf) {
+pub(crate) fn directory() -> (TempDir, PathBuf) {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("access.log");
     (directory, path)
 }
 
-pub fn following(path: &Path) -> String {
+pub(crate) fn following(path: &Path) -> String {
     format!("type = \"file\"\npaths = [{path:?}]\npoll_interval_ms = 5\nrotate_wait_ms = 60\n")
 }
 
-pub fn append(path: &Path, text: impl AsRef<[u8]>) {
+pub(crate) fn append(path: &Path, text: impl AsRef<[u8]>) {
     let mut file = OpenOptions::new()
         .append(true)
         .create(true)

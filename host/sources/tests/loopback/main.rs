@@ -1,4 +1,14 @@
 //! Sources as a user meets them: real sockets on loopback, real files.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::string_slice,
+    clippy::print_stderr,
+    clippy::needless_pass_by_value,
+    reason = "tests may fail loudly"
+)]
 
 mod file;
 mod file_rotation;

@@ -15,10 +15,10 @@ use tokio::runtime::Runtime;
 use tokio::task::JoinHandle;
 
 /// Longer than anything here takes; reached only when a test fails.
-pub const PATIENCE: Duration = Duration::from_secs(10);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Keeps a record as the event's message; refuses those that begin with `!`.
-pub struct Keep;
+pub(crate) struct Keep;
 
 impl Decoder for Keep {
     fn decode(&self, record: &[u8], event: &mut Event) -> Result<(), DecodeError> {
@@ -30,18 +30,18 @@ impl Decoder for Keep {
     }
 }
 
-pub fn codecs(decoder: impl Decoder + 'static) -> Codecs {
+pub(crate) fn codecs(decoder: impl Decoder + 'static) -> Codecs {
     let requests =
         RequestCodec::new(&RequestSettings::default(), PseudonymKey::new([7; 32])).unwrap();
     Codecs::new(Arc::new(decoder), Arc::new(requests))
 }
 
-pub fn settings(text: &str) -> SourceSettings {
+pub(crate) fn settings(text: &str) -> SourceSettings {
     toml::from_str(text).unwrap()
 }
 
 /// A source that runs.
-pub struct Running {
+pub(crate) struct Running {
     pub addresses: Vec<String>,
     pub counters: Arc<SourceCounters>,
     receiver: IntakeReceiver,
@@ -50,11 +50,11 @@ pub struct Running {
     runtime: Runtime,
 }
 
-pub fn start(text: &str) -> Running {
+pub(crate) fn start(text: &str) -> Running {
     start_with(text, &codecs(Keep), 10_000)
 }
 
-pub fn start_with(text: &str, codecs: &Codecs, capacity: usize) -> Running {
+pub(crate) fn start_with(text: &str, codecs: &Codecs, capacity: usize) -> Running {
     let source = settings(text).bind("test", codecs).unwrap();
     let addresses = source.addresses();
     let (intake, receiver) = Intake::channel("test".into(), capacity);
@@ -78,7 +78,7 @@ pub fn start_with(text: &str, codecs: &Codecs, capacity: usize) -> Running {
 
 impl Running {
     /// The next `count` events.
-    pub fn events(&mut self, count: usize) -> Vec<Box<Event>> {
+    pub(crate) fn events(&mut self, count: usize) -> Vec<Box<Event>> {
         let mut events = Vec::new();
         let deadline = Instant::now() + PATIENCE;
         while events.len() < count && Instant::now() < deadline {
@@ -96,12 +96,12 @@ impl Running {
     }
 
     /// The messages of the next `count` events.
-    pub fn messages(&mut self, count: usize) -> Vec<String> {
+    pub(crate) fn messages(&mut self, count: usize) -> Vec<String> {
         messages(&self.events(count))
     }
 
     /// Waits until the counters satisfy a condition.
-    pub fn until(&self, mut condition: impl FnMut(&SourceCounts) -> bool) -> SourceCounts {
+    pub(crate) fn until(&self, mut condition: impl FnMut(&SourceCounts) -> bool) -> SourceCounts {
         let deadline = Instant::now() + PATIENCE;
         loop {
             let counts = self.counters.snapshot();
@@ -114,7 +114,7 @@ impl Running {
     }
 
     /// Waits for the source's own end.
-    pub fn ended(&mut self) -> Vec<Box<Event>> {
+    pub(crate) fn ended(&mut self) -> Vec<Box<Event>> {
         let mut events = Vec::new();
         let deadline = Instant::now() + PATIENCE;
         while !self.receiver.is_ended() && Instant::now() < deadline {
@@ -126,7 +126,7 @@ impl Running {
     }
 
     /// Shuts down and gives what was still to come.
-    pub fn stop(mut self) -> (Vec<Box<Event>>, SourceCounts) {
+    pub(crate) fn stop(mut self) -> (Vec<Box<Event>>, SourceCounts) {
         self.trigger.trigger();
         let events = self.ended();
         let Self { task, runtime, .. } = self;
@@ -135,7 +135,7 @@ impl Running {
     }
 }
 
-pub fn messages(events: &[Box<Event>]) -> Vec<String> {
+pub(crate) fn messages(events: &[Box<Event>]) -> Vec<String> {
     events
         .iter()
         .map(|event| event.get(Field::Message).unwrap_or_default().to_owned())
@@ -143,24 +143,24 @@ pub fn messages(events: &[Box<Event>]) -> Vec<String> {
 }
 
 /// A raw HTTP client.
-pub struct Client(pub TcpStream);
+pub(crate) struct Client(pub TcpStream);
 
 impl Client {
-    pub fn connect(address: &str) -> Self {
+    pub(crate) fn connect(address: &str) -> Self {
         let stream = TcpStream::connect(address).unwrap();
         stream.set_read_timeout(Some(PATIENCE)).unwrap();
         stream.set_nodelay(true).unwrap();
         Self(stream)
     }
 
-    pub fn send(&mut self, bytes: impl AsRef<[u8]>) -> &mut Self {
+    pub(crate) fn send(&mut self, bytes: impl AsRef<[u8]>) -> &mut Self {
         // The peer may have closed already; the answer tells.
         drop(self.0.write_all(bytes.as_ref()));
         self
     }
 
     /// One answer's head; empty when the connection was closed instead.
-    pub fn answer(&mut self) -> String {
+    pub(crate) fn answer(&mut self) -> String {
         let mut head = Vec::new();
         let mut byte = [0];
         while !head.ends_with(b"\r\n\r\n") {
@@ -173,14 +173,14 @@ impl Client {
     }
 
     /// The status code of one answer; 0 when the connection was closed.
-    pub fn status(&mut self) -> u16 {
+    pub(crate) fn status(&mut self) -> u16 {
         self.answer()
             .get(9..12)
             .and_then(|digits| digits.parse().ok())
             .unwrap_or(0)
     }
 
-    pub fn is_closed(&mut self) -> bool {
+    pub(crate) fn is_closed(&mut self) -> bool {
         matches!(self.0.read(&mut [0]), Ok(0))
             || self.0.take_error().is_ok_and(|error| error.is_some())
     }

@@ -71,7 +71,7 @@ fn both_stream_framings_are_understood() {
     )
     .unwrap();
     client.flush().unwrap();
-    write!(client, "web1 nginx: three\n").unwrap();
+    writeln!(client, "web1 nginx: three").unwrap();
     assert_eq!(source.messages(3), ["one", "two", "three"]);
     let (_, counts) = source.stop();
     assert!(counts.is_conserved());
