@@ -6,11 +6,14 @@ use rule_sdk::mapping::harness::Sample;
 
 /// Number of the entry a sample falls to, as the rule counts them: entries
 /// that are switched off do not count.
-pub fn first(table: &Parameters, sample: &Sample) -> Option<u32> {
+pub(crate) fn first(table: &Parameters, sample: &Sample) -> Option<u32> {
     let reader = Reader { table, sample };
     let mut number = 0;
     let lists = [&table.discard, &table.table];
-    lists.into_iter().flatten().find_map(|entry| reader.entry(entry, &[], &mut number))
+    lists
+        .into_iter()
+        .flatten()
+        .find_map(|entry| reader.entry(entry, &[], &mut number))
 }
 
 struct Reader<'a> {
@@ -24,7 +27,11 @@ impl Reader<'_> {
         let on = self.enabled(&entry.enabled);
         if !entry.entries.is_empty() {
             let outer: Vec<&Entry> = outer.iter().copied().chain([entry]).collect();
-            return entry.entries.iter().filter(|_| on).find_map(|inner| self.entry(inner, &outer, number));
+            return entry
+                .entries
+                .iter()
+                .filter(|_| on)
+                .find_map(|inner| self.entry(inner, &outer, number));
         }
         if !on {
             return None;
@@ -41,7 +48,11 @@ impl Reader<'_> {
             && self.query(query)
             && (entry.path.0.is_empty()
                 || self.texts(&entry.path).iter().any(|path| {
-                    fits(&format!("{base}{path}"), self.target().0, self.table.raw_target)
+                    fits(
+                        &format!("{base}{path}"),
+                        self.target().0,
+                        self.table.raw_target,
+                    )
                 }));
         holds.then_some(*number - 1)
     }
@@ -54,19 +65,33 @@ impl Reader<'_> {
             self.enabled(&group.enabled) && self.conditions(group) && self.query(query)
         };
         let port = self.sample.server_port;
-        (entry.method.0.is_empty() || self.texts(&entry.method).iter().any(|one| *one == self.field("http.request.method")))
+        (entry.method.0.is_empty()
+            || self
+                .texts(&entry.method)
+                .iter()
+                .any(|one| *one == self.field("http.request.method")))
             && (entry.status.0.is_empty() || self.number(&entry.status, self.sample.status))
             && (entry.server_port.0.is_empty() || self.number(&entry.server_port, port))
             && named(&entry.dataset, "event.dataset")
             && named(&entry.referrer, "http.request.referrer")
             && named(&entry.server, "server.address")
             && named(&entry.user_agent, "user_agent.original")
-            && entry.fields.0.iter().all(|(field, values)| self.text(values, field))
+            && entry
+                .fields
+                .0
+                .iter()
+                .all(|(field, values)| self.text(values, field))
             && (entry.path_contains.0.is_empty()
-                || entry.path_contains.0.iter().any(|part| self.target().0.contains(&part.to_string())))
+                || entry
+                    .path_contains
+                    .0
+                    .iter()
+                    .any(|part| self.target().0.contains(&part.to_string())))
             && entry.when.0.iter().all(|name| {
                 let name = name.to_string();
-                let (name, wanted) = name.strip_prefix('!').map_or((&*name, true), |name| (name, false));
+                let (name, wanted) = name
+                    .strip_prefix('!')
+                    .map_or((&*name, true), |name| (name, false));
                 self.table.conditions[name].iter().any(group) == wanted
             })
             && (entry.any.is_empty() || entry.any.iter().any(group))
@@ -85,14 +110,23 @@ impl Reader<'_> {
     fn target(&self) -> (&str, bool) {
         if self.table.raw_target {
             let target = self.field("url.original");
-            target.split_once('?').map_or((target, false), |(path, _)| (path, true))
+            target
+                .split_once('?')
+                .map_or((target, false), |(path, _)| (path, true))
         } else {
-            (self.field("url.path"), self.sample.texts.contains_key("url.query"))
+            (
+                self.field("url.path"),
+                self.sample.texts.contains_key("url.query"),
+            )
         }
     }
 
     fn field(&self, name: &str) -> &str {
-        self.sample.texts.get(name).map(String::as_str).unwrap_or_default()
+        self.sample
+            .texts
+            .get(name)
+            .map(String::as_str)
+            .unwrap_or_default()
     }
 
     fn enabled(&self, values: &Values) -> bool {
@@ -100,7 +134,9 @@ impl Reader<'_> {
             Scalar::Flag(flag) => *flag,
             other => {
                 let name = other.to_string();
-                let (name, wanted) = name.strip_prefix('!').map_or((&*name, true), |name| (name, false));
+                let (name, wanted) = name
+                    .strip_prefix('!')
+                    .map_or((&*name, true), |name| (name, false));
                 let on = |value: &Scalar| !matches!(value.to_string().as_str(), "" | "0" | "false");
                 self.table.settings[name].0.iter().any(on) == wanted
             }
@@ -110,7 +146,11 @@ impl Reader<'_> {
     fn base(&self, text: &str) -> String {
         let mut text = text.to_owned();
         for (name, values) in &self.table.settings {
-            let value = values.0.first().map(ToString::to_string).unwrap_or_default();
+            let value = values
+                .0
+                .first()
+                .map(ToString::to_string)
+                .unwrap_or_default();
             text = text.replace(&format!("{{settings.{name}}}"), &value);
         }
         text.trim_end_matches('/').to_owned()
@@ -121,12 +161,22 @@ impl Reader<'_> {
         let mut texts = Vec::new();
         for value in &values.0 {
             let text = value.to_string();
-            let named = self.table.settings.iter().find(|(name, _)| text.contains(&format!("{{settings.{name}}}")));
+            let named = self
+                .table
+                .settings
+                .iter()
+                .find(|(name, _)| text.contains(&format!("{{settings.{name}}}")));
             match named {
                 None => texts.push(text),
                 Some((name, values)) => {
-                    let values = values.0.iter().map(ToString::to_string).filter(|value| !value.is_empty());
-                    texts.extend(values.map(|value| text.replace(&format!("{{settings.{name}}}"), &value)));
+                    let values = values
+                        .0
+                        .iter()
+                        .map(ToString::to_string)
+                        .filter(|value| !value.is_empty());
+                    texts.extend(
+                        values.map(|value| text.replace(&format!("{{settings.{name}}}"), &value)),
+                    );
                 }
             }
         }
@@ -134,10 +184,14 @@ impl Reader<'_> {
     }
 
     fn number(&self, values: &Values, number: u32) -> bool {
-        self.texts(values).iter().any(|text| match (text.strip_suffix("xx"), text.split_once('-')) {
-            (Some(hundreds), _) => number / 100 == hundreds.parse::<u32>().unwrap(),
-            (_, Some((low, high))) => (low.parse().unwrap()..=high.parse().unwrap()).contains(&number),
-            _ => number == text.parse().unwrap(),
+        self.texts(values).iter().any(|text| {
+            match (text.strip_suffix("xx"), text.split_once('-')) {
+                (Some(hundreds), _) => number / 100 == hundreds.parse::<u32>().unwrap(),
+                (_, Some((low, high))) => {
+                    (low.parse::<u32>().unwrap()..=high.parse::<u32>().unwrap()).contains(&number)
+                }
+                _ => number == text.parse::<u32>().unwrap(),
+            }
         })
     }
 
@@ -145,7 +199,10 @@ impl Reader<'_> {
         let text = self.field(field);
         values.0.iter().any(|value| match value {
             Scalar::Flag(present) => text.is_empty() != *present,
-            _ => self.texts(&Values(vec![value.clone()])).iter().any(|pattern| glob(pattern, text)),
+            _ => self
+                .texts(&Values(vec![value.clone()]))
+                .iter()
+                .any(|pattern| glob(pattern, text)),
         })
     }
 }
@@ -168,7 +225,9 @@ fn glob(pattern: &str, text: &str) -> bool {
 /// Whether a path fits a pattern. A slash at the end counts as an empty
 /// segment.
 fn fits(pattern: &str, path: &str, raw: bool) -> bool {
-    let Some(rest) = path.strip_prefix('/') else { return false };
+    let Some(rest) = path.strip_prefix('/') else {
+        return false;
+    };
     let mut have: Vec<&str> = rest.split('/').collect();
     if !raw {
         have.retain(|segment| !segment.is_empty());
@@ -178,7 +237,9 @@ fn fits(pattern: &str, path: &str, raw: bool) -> bool {
     }
     let want: Vec<&str> = pattern[1..].split('/').collect();
     for (at, segment) in want.iter().enumerate() {
-        let Some(found) = have.get(at) else { return false };
+        let Some(found) = have.get(at) else {
+            return false;
+        };
         if at + 1 == want.len()
             && let Some(start) = segment.strip_suffix("**")
         {
@@ -197,13 +258,16 @@ fn one(want: &str, have: &str, raw: bool) -> bool {
         "{uuid}" => {
             let parts: Vec<&str> = have.split('-').collect();
             let digit = |byte: u8| byte.is_ascii_hexdigit() && !(raw && byte.is_ascii_uppercase());
-            parts.iter().map(|part| part.len()).eq([8, 4, 4, 4, 12]) && have.bytes().all(|byte| byte == b'-' || digit(byte))
+            parts.iter().map(|part| part.len()).eq([8, 4, 4, 4, 12])
+                && have.bytes().all(|byte| byte == b'-' || digit(byte))
         }
         "{number}" => !have.is_empty() && have.bytes().all(|byte| byte.is_ascii_digit()),
         _ if want.starts_with('{') || want == "*" => !have.is_empty(),
         _ => match want.split_once('*') {
             Some((start, end)) => {
-                have.len() >= start.len() + end.len() && have.starts_with(start) && have.ends_with(end)
+                have.len() >= start.len() + end.len()
+                    && have.starts_with(start)
+                    && have.ends_with(end)
             }
             None => want == have,
         },

@@ -154,6 +154,12 @@ impl<'a> Event<'a> {
         }
     }
 
+    /// An event without its texts.
+    #[must_use]
+    pub fn without_texts(numbers: &'a wire::Event) -> Self {
+        Self::new(numbers, &[], &[])
+    }
+
     /// Event time, milliseconds since the Unix epoch, UTC.
     #[must_use]
     pub fn time(&self) -> i64 {

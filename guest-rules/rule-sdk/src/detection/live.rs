@@ -52,24 +52,43 @@ impl<R: Rule> Live<R> {
 
     /// Folds one event and returns what it raised. `text` gives its text
     /// fields by name.
-    pub fn feed<'t>(&mut self, numbers: &wire::Event, text: impl Fn(&str) -> Option<&'t str>) -> &[wire::Finding] {
+    pub fn feed<'t>(
+        &mut self,
+        numbers: &wire::Event,
+        text: impl Fn(&str) -> Option<&'t str>,
+    ) -> &[wire::Finding] {
         self.findings.clear();
-        let Some(key) = key(numbers, self.description.key) else { return &self.findings };
+        let Some(key) = key(numbers, self.description.key) else {
+            return &self.findings;
+        };
         self.block.clear();
         self.spans.clear();
         for field in self.description.reads {
             let span = match (text(field), u32::try_from(self.block.len())) {
                 (Some(text), Ok(start)) => {
                     self.block.extend_from_slice(text.as_bytes());
-                    wire::Span { start, length: u32::try_from(text.len()).unwrap_or(0) }
+                    wire::Span {
+                        start,
+                        length: u32::try_from(text.len()).unwrap_or(0),
+                    }
                 }
-                _ => wire::Span { start: ABSENT, length: 0 },
+                _ => wire::Span {
+                    start: ABSENT,
+                    length: 0,
+                },
             };
             self.spans.push(span);
         }
         let event = Event::new(numbers, &self.block, &self.spans);
-        let state = self.states.entry(key).or_insert_with(|| Stored::new(R::State::default()));
-        let mut out = Findings { list: &mut self.findings, event: 0, description: &self.description };
+        let state = self
+            .states
+            .entry(key)
+            .or_insert_with(|| Stored::new(R::State::default()));
+        let mut out = Findings {
+            list: &mut self.findings,
+            event: 0,
+            description: &self.description,
+        };
         self.rule.evaluate(state, &event, &mut out);
         &self.findings
     }

@@ -103,7 +103,7 @@ async fn lf_framing_and_the_older_protocol_are_available() {
 async fn udp_sends_one_message_per_datagram_and_refuses_what_does_not_fit() {
     let receiver = UdpSocket::bind("127.0.0.1:0").await.unwrap();
     let mut sink = sink(&format!(
-        "transport = 'udp'\naddress = '{}'",
+        "transport = 'udp'\naddress = '{}'\npayload = 'json'",
         receiver.local_addr().unwrap()
     ));
     let records = [sample::event(1), long_record(9000), sample::finding(2)];
@@ -218,7 +218,7 @@ async fn a_connection_that_breaks_under_a_batch_repeats_the_whole_batch() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let mut sink = sink(&format!(
-        "transport = 'tcp'\naddress = '{address}'\ntimeout_seconds = 1"
+        "transport = 'tcp'\naddress = '{address}'\npayload = 'json'\ntimeout_seconds = 1"
     ));
     let stalled = tokio::spawn(async move {
         let held = listener.accept().await.unwrap();

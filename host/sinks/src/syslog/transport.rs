@@ -5,8 +5,9 @@ use std::io;
 use std::path::PathBuf;
 use std::pin::Pin;
 use std::task::{Context, Poll, Waker};
+use std::time::Duration;
 
-use tokio::io::{AsyncRead, AsyncWriteExt, ReadBuf};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt, ReadBuf};
 use tokio::net::{UdpSocket, UnixDatagram, UnixStream, lookup_host};
 
 use crate::connection::{Endpoint, Stream, connect};
@@ -17,6 +18,9 @@ const TOO_LONG: i32 = 90;
 
 /// `EPROTOTYPE` on Linux: the socket is of another kind.
 const OTHER_KIND: i32 = 91;
+
+/// How long a receiver may take to close its end.
+const FAREWELL: Duration = Duration::from_secs(1);
 
 /// Where the receiver is.
 pub(super) enum Remote {
@@ -124,12 +128,22 @@ impl Socket {
         }
     }
 
-    /// Says goodbye on a stream.
+    /// Says goodbye on a stream and waits, briefly, for the receiver to do the
+    /// same. Closing while something it sent lies unread (a TLS session ticket,
+    /// say) would reset the connection and take what it has not read yet along.
     pub(super) async fn close(&mut self) -> io::Result<()> {
-        match self {
-            Self::Stream(stream) => stream.shutdown().await,
-            _ => Ok(()),
-        }
+        let Self::Stream(stream) = self else {
+            return Ok(());
+        };
+        stream.shutdown().await?;
+        let farewell = async {
+            let mut space = [0; 256];
+            while stream.read(&mut space).await? > 0 {}
+            Ok(())
+        };
+        tokio::time::timeout(FAREWELL, farewell)
+            .await
+            .unwrap_or(Ok(()))
     }
 }
 
