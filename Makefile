@@ -40,7 +40,7 @@ fixtures: rules ## Components the integration tests need at target/rules-fixture
 	@$(call components,$(FIXTURES),rules-fixtures)
 
 test: wasm-target test-tools lint fixtures ## All tests, lints included
-	$(CARGO) build -q -p sidewatch
+	$(CARGO) build -q --workspace --bins
 	SIDEWATCH_RULES=$(abspath $(TARGET)/rules) $(CARGO) nextest run --workspace --no-fail-fast
 	$(CARGO) test -q --workspace --doc
 

@@ -1,0 +1,15 @@
+//! The rule's vectors, natively. `sidewatch test` runs them through the component.
+
+use std::path::Path;
+
+use many_devices::ManyDevices;
+use rule_sdk::detection::vectors;
+
+#[test]
+fn the_vectors_hold() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../rules/many-devices/tests");
+    match vectors::run::<ManyDevices>(&folder) {
+        Ok(held) => assert!(held > 10, "only {held} cases"),
+        Err(error) => panic!("{error}"),
+    }
+}

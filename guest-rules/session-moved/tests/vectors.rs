@@ -1,0 +1,15 @@
+//! The rule's vectors, natively. `sidewatch test` runs them through the component.
+
+use std::path::Path;
+
+use session_moved::SessionMoved;
+use rule_sdk::detection::vectors;
+
+#[test]
+fn the_vectors_hold() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../rules/session-moved/tests");
+    match vectors::run::<SessionMoved>(&folder) {
+        Ok(held) => assert!(held > 60, "only {held} cases"),
+        Err(error) => panic!("{error}"),
+    }
+}

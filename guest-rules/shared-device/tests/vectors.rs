@@ -1,0 +1,15 @@
+//! The rule's vectors, natively. `sidewatch test` runs them through the component.
+
+use std::path::Path;
+
+use shared_device::SharedDevice;
+use rule_sdk::detection::vectors;
+
+#[test]
+fn the_vectors_hold() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../rules/shared-device/tests");
+    match vectors::run::<SharedDevice>(&folder) {
+        Ok(held) => assert!(held > 15, "only {held} cases"),
+        Err(error) => panic!("{error}"),
+    }
+}
