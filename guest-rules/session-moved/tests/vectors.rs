@@ -2,8 +2,8 @@
 
 use std::path::Path;
 
-use session_moved::SessionMoved;
 use rule_sdk::detection::vectors;
+use session_moved::SessionMoved;
 
 #[test]
 fn the_vectors_hold() {

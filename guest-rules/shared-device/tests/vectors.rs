@@ -2,8 +2,8 @@
 
 use std::path::Path;
 
-use shared_device::SharedDevice;
 use rule_sdk::detection::vectors;
+use shared_device::SharedDevice;
 
 #[test]
 fn the_vectors_hold() {
