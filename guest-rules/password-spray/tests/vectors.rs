@@ -1,0 +1,15 @@
+//! The rule's vectors, natively. `sidewatch test` runs them through the component.
+
+use std::path::Path;
+
+use password_spray::PasswordSpray;
+use rule_sdk::detection::vectors;
+
+#[test]
+fn the_vectors_hold() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../rules/password-spray/tests");
+    match vectors::run::<PasswordSpray>(&folder) {
+        Ok(held) => assert!(held > 25, "only {held} cases"),
+        Err(error) => panic!("{error}"),
+    }
+}
