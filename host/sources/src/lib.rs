@@ -12,6 +12,7 @@
 //!   unauthenticated or shed: see [`counters`].
 
 pub mod body;
+pub mod checkpoint;
 pub mod counters;
 pub mod error;
 pub mod file;

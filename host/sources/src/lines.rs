@@ -75,6 +75,13 @@ impl LineBuffer {
         }
     }
 
+    /// Counts lines as if so many had come before.
+    #[must_use]
+    pub fn after(mut self, lines: u64) -> Self {
+        self.number = lines;
+        self
+    }
+
     /// Splits at `delimiter` instead of LF.
     #[must_use]
     pub fn with_delimiter(mut self, delimiter: u8) -> Self {
@@ -221,6 +228,61 @@ impl<R: Read> LineReader<R> {
         }
     }
 
+    /// Goes on at `offset`, where `reader` stands, with `lines` lines before
+    /// it.
+    #[must_use]
+    pub fn resumed(reader: R, limit: usize, offset: u64, lines: u64) -> Self {
+        Self {
+            reader,
+            buffer: LineBuffer::new(limit, 4 * CHUNK, offset).after(lines),
+            ended: false,
+        }
+    }
+
+    /// What the lines are read from.
+    pub fn reader(&self) -> &R {
+        &self.reader
+    }
+
+    /// Bytes held that are no whole line yet.
+    #[must_use]
+    pub fn pending(&self) -> u64 {
+        self.buffer.pending()
+    }
+
+    /// The next line that has its end; nothing when there is none for now.
+    ///
+    /// # Errors
+    /// Whatever the reader reports, except interruptions.
+    pub fn next_whole_line(&mut self) -> io::Result<Option<Line<'_>>> {
+        loop {
+            if let Some(span) = self.buffer.next_span() {
+                return Ok(Some(self.buffer.line(&span)));
+            }
+            if self.ended || !self.fill()? {
+                return Ok(None);
+            }
+        }
+    }
+
+    /// Reads once; false at the end of the stream.
+    fn fill(&mut self) -> io::Result<bool> {
+        loop {
+            match self.reader.read(self.buffer.spare()) {
+                Ok(0) => {
+                    self.ended = true;
+                    return Ok(false);
+                }
+                Ok(count) => {
+                    self.buffer.filled(count);
+                    return Ok(true);
+                }
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
     /// The next line; at the end of the stream also one without its line end,
     /// then nothing.
     ///
@@ -231,14 +293,8 @@ impl<R: Read> LineReader<R> {
             if let Some(span) = self.buffer.next_span() {
                 return Ok(Some(self.buffer.line(&span)));
             }
-            if self.ended {
+            if self.ended || !self.fill()? {
                 return Ok(self.buffer.last_line());
-            }
-            match self.reader.read(self.buffer.spare()) {
-                Ok(0) => self.ended = true,
-                Ok(count) => self.buffer.filled(count),
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => return Err(error),
             }
         }
     }

@@ -29,6 +29,7 @@ use crate::settings::check_range;
 use crate::{Intake, Shutdown, Source, SourceError, SourceFuture};
 use follow::{Follower, Progress};
 pub use position::{MemoryPositions, Position, Positions};
+pub(crate) use siblings::is_rotated_from;
 
 /// Longest sleep between two looks for shutdown.
 const LOOK: Duration = Duration::from_millis(100);

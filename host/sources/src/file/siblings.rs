@@ -41,7 +41,7 @@ pub(super) fn unread(
     };
     let mut found: Vec<_> = entries
         .filter_map(Result::ok)
-        .filter(|entry| is_rotated_from(path, &entry.file_name()))
+        .filter(|entry| is_rotated_from(path, &entry.file_name(), &[]))
         .filter_map(|entry| candidate(&entry, held))
         .collect();
     found.retain(|(modified, ..)| thorough || *modified >= since);
@@ -62,8 +62,9 @@ fn candidate(entry: &DirEntry, held: &[Inode]) -> Option<(SystemTime, PathBuf, M
 }
 
 /// `access.log` becomes `access.log.1`, `access.log-20261120` (logrotate) or
-/// `access-2026-11-20T15-04-05.000.log` (lumberjack).
-fn is_rotated_from(path: &Path, name: &OsStr) -> bool {
+/// `access-2026-11-20T15-04-05.000.log` (lumberjack). Packed files do not
+/// count, but for the kinds in `packed`.
+pub(crate) fn is_rotated_from(path: &Path, name: &OsStr, packed: &[&str]) -> bool {
     let (Some(name), Some(base)) = (name.to_str(), path.file_name().and_then(OsStr::to_str)) else {
         return false;
     };
@@ -71,7 +72,7 @@ fn is_rotated_from(path: &Path, name: &OsStr) -> bool {
         .extension()
         .and_then(OsStr::to_str)
         .unwrap_or_default();
-    if PACKED.contains(&extension) {
+    if PACKED.contains(&extension) && !packed.contains(&extension) {
         return false;
     }
     if name
@@ -83,8 +84,15 @@ fn is_rotated_from(path: &Path, name: &OsStr) -> bool {
     let Some((stem, kind)) = base.rsplit_once('.') else {
         return false;
     };
-    extension == kind
-        && name
+    let plain = if packed.contains(&extension) {
+        name.strip_suffix(extension)
+            .unwrap_or(name)
+            .trim_end_matches('.')
+    } else {
+        name
+    };
+    plain.rsplit_once('.').is_some_and(|(_, last)| last == kind)
+        && plain
             .strip_prefix(stem)
             .is_some_and(|rest| rest.starts_with('-'))
 }
@@ -112,7 +120,8 @@ mod tests {
 
     #[test]
     fn names_of_rotated_files_are_known() {
-        let rotated = |name: &str| is_rotated_from(Path::new("/var/log/audit.log"), name.as_ref());
+        let rotated =
+            |name: &str| is_rotated_from(Path::new("/var/log/audit.log"), name.as_ref(), &[]);
         for name in [
             "audit.log.1",
             "audit.log-20261120",
@@ -128,6 +137,19 @@ mod tests {
             "audit-x.txt",
         ] {
             assert!(!rotated(name), "{name}");
+        }
+        for (name, expected) in [
+            ("audit.log.2.gz", true),
+            ("audit-2026-11-20T15-04-05.000.log.gz", true),
+            ("audit.log.2.xz", false),
+            ("audit.gz", false),
+        ] {
+            let path = Path::new("/var/log/audit.log");
+            assert_eq!(
+                is_rotated_from(path, name.as_ref(), &["gz"]),
+                expected,
+                "{name}"
+            );
         }
     }
 }
