@@ -388,6 +388,11 @@ impl DetectionRule {
         })
     }
 
+    /// The rule's states, to be kept beyond the process.
+    pub fn states_mut(&mut self) -> &mut States {
+        &mut self.states
+    }
+
     /// Until when the rule is suspended, if it is.
     #[must_use]
     pub fn suspended_for(&self) -> Option<Duration> {

@@ -32,3 +32,4 @@ pub use loader::{
 };
 pub use mapping::MappingRule;
 pub use rule_set::RuleSet;
+pub use state::{KeptState, States};

@@ -33,6 +33,15 @@ impl Entry {
         // Whole hours of history count; within the same hour, use does.
         (age / 3_600_000, self.changes, self.changed)
     }
+
+    fn kept(&self) -> KeptState<'_> {
+        KeptState {
+            bytes: &self.bytes,
+            changed: self.changed,
+            created: self.created,
+            changes: self.changes,
+        }
+    }
 }
 
 /// The states of one rule.
@@ -47,6 +56,22 @@ pub struct States {
     ttl: i64,
     evicted: u64,
     sampler: u64,
+    /// Keys set or forgotten since the last drain; none are kept unless
+    /// somebody drains them.
+    touched: Option<Vec<u64>>,
+}
+
+/// A state with what decides how long it is kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct KeptState<'a> {
+    /// The rule's own bytes.
+    pub bytes: &'a [u8],
+    /// Event time of the last change, milliseconds.
+    pub changed: i64,
+    /// Event time of the first change, milliseconds.
+    pub created: i64,
+    /// How often it was changed.
+    pub changes: u32,
 }
 
 impl States {
@@ -62,6 +87,44 @@ impl States {
             ttl: i64::try_from(ttl).unwrap_or(i64::MAX),
             evicted: 0,
             sampler: 0x9e37_79b9_7f4a_7c15,
+            touched: None,
+        }
+    }
+
+    /// From now on remembers which states change, for [`States::drain_changes`].
+    pub fn remember_changes(&mut self) {
+        self.touched.get_or_insert_default();
+    }
+
+    /// Tells every state changed since the last call, once each and in the
+    /// order of their keys; one that was forgotten as `None`.
+    pub fn drain_changes(&mut self, mut tell: impl FnMut(u64, Option<KeptState<'_>>)) {
+        let Some(mut touched) = self.touched.take() else {
+            return;
+        };
+        touched.sort_unstable();
+        touched.dedup();
+        for key in touched.drain(..) {
+            let slot = self.index.get(&key).and_then(|&at| self.slots.get(at));
+            tell(key, slot.map(|(_, entry)| entry.kept()));
+        }
+        self.touched = Some(touched);
+    }
+
+    /// Takes up a state of an earlier run.
+    pub fn restore(&mut self, key: u64, state: KeptState<'_>) {
+        let touched = self.touched.take();
+        self.set(key, state.bytes, state.changed);
+        if let Some((_, entry)) = self.index.get(&key).and_then(|&at| self.slots.get_mut(at)) {
+            entry.created = state.created;
+            entry.changes = state.changes;
+        }
+        self.touched = touched;
+    }
+
+    fn touch(&mut self, key: u64) {
+        if let Some(touched) = &mut self.touched {
+            touched.push(key);
         }
     }
 
@@ -79,6 +142,7 @@ impl States {
             self.remove(key);
             return;
         }
+        self.touch(key);
         match self.index.get(&key).and_then(|&at| self.slots.get_mut(at)) {
             Some((_, entry)) => {
                 self.bytes = self.bytes - entry.bytes.len() + bytes.len();
@@ -113,6 +177,7 @@ impl States {
         if at >= self.slots.len() {
             return;
         }
+        self.touch(key);
         let (_, entry) = self.slots.swap_remove(at);
         self.bytes -= entry.bytes.len() + OVERHEAD;
         if let Some((moved, _)) = self.slots.get(at) {
@@ -198,6 +263,41 @@ mod tests {
             Some(&b"history of a real person"[..])
         );
         assert!(states.evicted() > 900_000);
+    }
+
+    #[test]
+    fn changes_are_told_once_and_can_be_restored() {
+        let mut states = States::new(1 << 20, u64::MAX);
+        states.set(9, b"before anybody asked", 0);
+        states.remember_changes();
+        states.set(2, b"a", 10);
+        states.set(1, b"b", 10);
+        states.set(2, b"c", 30);
+        states.set(9, b"", 30);
+        let mut restored = States::new(1 << 20, u64::MAX);
+        let mut told = Vec::new();
+        states.drain_changes(|key, state| {
+            told.push((key, state.map(|state| state.bytes.to_vec())));
+            if let Some(state) = state {
+                restored.restore(key, state);
+            }
+        });
+        let expected = [
+            (1, Some(b"b".to_vec())),
+            (2, Some(b"c".to_vec())),
+            (9, None),
+        ];
+        assert_eq!(told, expected);
+        states.drain_changes(|key, _| panic!("{key} was told twice"));
+        // The restored state lives as long as the first one would have.
+        restored.remember_changes();
+        restored.set(2, b"d", 20);
+        let mut worth = Vec::new();
+        restored.drain_changes(|_, state| {
+            let state = state.unwrap();
+            worth.push((state.created, state.changed, state.changes));
+        });
+        assert_eq!(worth, [(10, 30, 3)]);
     }
 
     #[test]

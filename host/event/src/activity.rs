@@ -36,6 +36,20 @@ pub enum Activity {
 }
 
 impl Activity {
+    /// Every kind, in the order of their numbers.
+    pub const ALL: [Self; 10] = [
+        Self::Other,
+        Self::LoginSuccess,
+        Self::LoginFailure,
+        Self::MfaPrompt,
+        Self::MfaFailure,
+        Self::Logout,
+        Self::PasswordChange,
+        Self::TokenCreation,
+        Self::MfaRemoval,
+        Self::PermissionDenied,
+    ];
+
     /// Derives the kind from ECS texts. `category` and `kind` are
     /// comma-separated lists as stored in an event.
     #[must_use]

@@ -12,6 +12,8 @@ use crate::annotation::Annotation;
 use crate::field::{Field, FieldName};
 use crate::network::NetworkKind;
 
+mod record;
+
 /// Longest text a field keeps, in bytes. Longer texts are cut on a character
 /// boundary and the event is flagged [`Event::truncated`].
 pub const MAX_TEXT: usize = 16 * 1024;
@@ -53,6 +55,15 @@ pub struct Keys {
     pub device: u64,
     /// Of the user-agent family and operating system.
     pub user_agent: u64,
+}
+
+/// Where a record ended in a file that can be read again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Origin {
+    /// Fingerprint of the file.
+    pub file: u128,
+    /// Offset of the first byte after the record, in bytes.
+    pub end: u64,
 }
 
 /// One normalised record: what happened, who, from where, when.
@@ -98,6 +109,9 @@ pub struct Event {
     pub annotation: Option<Arc<Annotation>>,
     /// Identifier of the configured source.
     pub source: Option<Arc<str>>,
+    /// Where reading goes on once this event is in safety. Not part of what
+    /// happened: no sink, rule or store sees it.
+    pub origin: Option<Origin>,
     text: String,
     spans: [Span; Field::COUNT],
     labels: Vec<(Box<str>, Box<str>)>,
@@ -126,6 +140,7 @@ impl Default for Event {
             keys: Keys::default(),
             annotation: None,
             source: None,
+            origin: None,
             text: String::new(),
             spans: [ABSENT; Field::COUNT],
             labels: Vec::new(),

@@ -202,6 +202,20 @@ impl Field {
             .map(|(field, _)| *field)
     }
 
+    /// Number of the field in stored records. Made from its name, so it stays
+    /// the same when fields are added.
+    #[must_use]
+    pub fn code(self) -> u16 {
+        CODES.get(self as usize).copied().unwrap_or_default()
+    }
+
+    /// The field with that code.
+    #[must_use]
+    pub fn from_code(code: u16) -> Option<Self> {
+        let at = CODES.iter().position(|known| *known == code)?;
+        Self::ALL.get(at).map(|(field, _)| *field)
+    }
+
     /// Whether the text is a comma-separated list.
     #[must_use]
     pub fn is_list(self) -> bool {
@@ -210,6 +224,31 @@ impl Field {
             Self::EventCategory | Self::EventType | Self::UserRoles | Self::UserTargetRoles
         )
     }
+}
+
+/// The codes in the order of [`Field::ALL`].
+const CODES: [u16; Field::COUNT] = {
+    let mut codes = [0; Field::COUNT];
+    let mut at = 0;
+    while at < Field::COUNT {
+        #[expect(clippy::indexing_slicing, reason = "checked by the compiler")]
+        {
+            codes[at] = code_of(Field::ALL[at].1.as_bytes());
+        }
+        at += 1;
+    }
+    codes
+};
+
+/// FNV-1a of the name, folded to 16 bits.
+const fn code_of(name: &[u8]) -> u16 {
+    let mut hash = 0x811c_9dc5_u32;
+    let mut rest = name;
+    while let [first, tail @ ..] = rest {
+        hash = (hash ^ *first as u32).wrapping_mul(0x0100_0193);
+        rest = tail;
+    }
+    (hash ^ (hash >> 16)) as u16
 }
 
 /// A field a rule or filter names: one of the fixed ones, or `labels.<name>`.

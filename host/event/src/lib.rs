@@ -16,11 +16,13 @@ pub mod event;
 pub mod field;
 pub mod finding;
 pub mod network;
+pub mod record;
+pub mod wire;
 
 pub use activity::Activity;
 pub use annotation::Annotation;
 pub use delivery::Delivery;
-pub use event::{Event, Keys, Location};
+pub use event::{Event, Keys, Location, Origin};
 pub use field::{Field, FieldName};
 pub use finding::{Evidence, EvidenceValue, Finding};
 pub use network::NetworkKind;
