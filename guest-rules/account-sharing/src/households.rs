@@ -58,6 +58,19 @@ fn join(numbers: &mut [usize; SEATS], i: usize, j: usize) -> bool {
     changed
 }
 
+/// Whether seats used by turns show that one user-agent family is several
+/// devices: the session of `seat` went on although `other` had a session of
+/// its own in between. One device would have replaced it.
+pub(crate) fn session_survived(before: &Seat, seat: &Seat, session: u64, other: &Seat) -> bool {
+    session != 0
+        && before.has_session(session)
+        && other.session != 0
+        && seat.agent != 0
+        && seat.agent == other.agent
+        && !seat.shares_session(other)
+        && !dual_stack(seat, other)
+}
+
 /// Whether seats in use at once show that one user-agent family is several
 /// devices: only then does neither device, session nor provider explain it.
 pub(crate) fn one_agent_two_devices(a: &Seat, b: &Seat) -> bool {
@@ -74,9 +87,12 @@ fn together(a: &Seat, b: &Seat, ambiguous: impl Fn(u64) -> bool) -> bool {
     {
         return true;
     }
-    // Without a name for either device its browser has to do.
+    // Without a name for either device its browser has to do, unless both keep
+    // a session of their own for days: a device that moved would take its
+    // session along.
     let unnamed = a.device == 0 || b.device == 0;
-    unnamed && a.agent != 0 && a.agent == b.agent && !ambiguous(a.agent)
+    let settled = a.keeps_session() && b.keeps_session();
+    unnamed && a.agent != 0 && a.agent == b.agent && !settled && !ambiguous(a.agent)
 }
 
 /// One client behind one provider's IPv4 and IPv6.

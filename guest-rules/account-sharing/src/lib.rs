@@ -29,6 +29,9 @@ use state::{DAY, Pair, STATE_LIMIT, Seat};
 pub use parameters::Parameters;
 pub use state::Seats;
 
+/// Seconds within which places that are used one after the other take turns.
+const TURN: u32 = 16 * 60 * 60;
+
 /// The rule.
 #[derive(Debug)]
 pub struct AccountSharing {
@@ -124,7 +127,7 @@ impl AccountSharing {
         }
         let mut news: Option<News> = None;
         for other in 0..state.seats.as_slice().len() {
-            let found = self.alternated(state, (index, seat), other, before.last, sight.now);
+            let found = self.alternated(state, (index, seat), other, &before, sight);
             let more = |found: &News| {
                 news.is_none_or(|news| self.weight(&found.pair) > self.weight(&news.pair))
             };
@@ -143,17 +146,21 @@ impl AccountSharing {
         state: &mut Seats,
         (index, seat): (usize, Seat),
         other_index: usize,
-        used_before: u32,
-        now: u32,
+        before: &Seat,
+        sight: &Sight,
     ) -> Option<News> {
+        let (used_before, now) = (before.last, sight.now);
         let other = *state.seats.as_slice().get(other_index)?;
         let overlap = now - used_before <= self.overlap_seconds;
         let between = other.last > used_before && other.last <= now;
-        let today = other.last / DAY == now / DAY;
+        // Hours rather than a calendar day, which is another one elsewhere.
+        let today = now.saturating_sub(other.last) <= TURN;
         if other.door == seat.door || !vouches(other.kind()) || !between || !(overlap || today) {
             return None;
         }
-        if overlap && households::one_agent_two_devices(&seat, &other) {
+        if (overlap && households::one_agent_two_devices(&seat, &other))
+            || households::session_survived(before, &seat, sight.session, &other)
+        {
             state.mark_common(seat.agent);
         }
         let households = Households::of(state);

@@ -107,8 +107,15 @@ impl Seat {
         }
     }
 
-    fn has_session(&self, session: u64) -> bool {
+    /// Whether the session is among those lately used.
+    pub(crate) fn has_session(&self, session: u64) -> bool {
         session == 0 || self.session == session || self.other_session == session
+    }
+
+    /// Whether it has used one session only, for days.
+    pub(crate) fn keeps_session(&self) -> bool {
+        let days = (self.last / DAY).saturating_sub(self.first / DAY);
+        self.session != 0 && self.other_session == 0 && days >= 2
     }
 
     pub(crate) fn shares_session(&self, other: &Self) -> bool {

@@ -156,7 +156,7 @@ impl FailedLogins {
                     .score(0.9)
                     .incident(fatigue.id, 1),
             );
-        } else if stranger && guesses >= self.parameters.guesses {
+        } else if stranger && guesses >= self.guesses_of(known, now) {
             let mut burst = known.burst;
             if !burst.is_open(now, QUIET) {
                 // Too few for a burst: an incident of its own.
@@ -174,6 +174,18 @@ impl FailedLogins {
             );
         } else {
             self.present(state, event, now);
+        }
+    }
+
+    /// How many guesses are too many: a newcomer, of whom nothing is known yet,
+    /// may forget a password as often as anybody fails before it is a burst.
+    fn guesses_of(&self, known: &Known, now: u32) -> u32 {
+        let newcomer = known.networks.within(now, self.familiar).next().is_none()
+            && known.agents.within(now, self.familiar).next().is_none();
+        if newcomer {
+            self.parameters.guesses.max(self.parameters.failures)
+        } else {
+            self.parameters.guesses
         }
     }
 

@@ -22,6 +22,9 @@ pub(crate) enum Unfamiliar {
     HiddenNetwork,
     /// In a country the user was never seen in.
     Country,
+    /// A second session of the user's kind of browser through such a network,
+    /// while the first goes on.
+    SecondSession,
 }
 
 /// A finding about two stays that contradict each other.
@@ -66,6 +69,9 @@ pub(crate) fn travel(kind: u32, subject: &Stay, conflict: &Conflict, now: u32) -
         .with("not_suppressed", not_suppressed(subject, other))
 }
 
+const NOT_FAMILIAR: &str = "neither device nor session was seen elsewhere; not a place near a known one; \
+     no relay, satellite, mobile or corporate network";
+
 /// A finding about an unknown device where the user was never seen.
 pub(crate) fn unfamiliar(
     subject: &Stay,
@@ -82,16 +88,30 @@ pub(crate) fn unfamiliar(
             "an unknown device in {}, never visited before",
             country_text(subject.country)
         ),
+        Unfamiliar::SecondSession => {
+            format!("a second session in a {network} network while the first goes on elsewhere")
+        }
+    };
+    let agent = if reason == Unfamiliar::SecondSession {
+        "same"
+    } else {
+        "never seen"
+    };
+    let score = if reason == Unfamiliar::SecondSession {
+        0.4
+    } else {
+        0.5
     };
     Finding::new(kind::UNFAMILIAR_ACCESS, title)
-        .score(0.5)
+        .score(score)
         .with_seconds("time", subject.first)
         .with_side("", &side(subject))
         .with("known_for_days", known_days)
         .with("known_countries", countries)
         .with("device", "never seen")
-        .with("user_agent", "never seen")
+        .with("user_agent", agent)
         .with("session", "never seen elsewhere")
+        .with("not_suppressed", NOT_FAMILIAR)
 }
 
 fn side(stay: &Stay) -> Side {

@@ -5,11 +5,12 @@ use rule_sdk::incident::Continuation;
 
 use crate::evidence::{self, Unfamiliar};
 use crate::parameters::hours;
-use crate::state::{PLACED, SUSPECT, Stay, TIED};
+use crate::state::{SUSPECT, Stay, TIED};
 use crate::{ImpossibleTravel, Travels, judge};
 use rule_sdk::detection::presence::{self, Sight};
 
 const DAY: u32 = 24 * 60 * 60;
+const TWO_HOURS: u32 = 2 * 60 * 60;
 
 impl ImpossibleTravel {
     /// How long an incident stays the same.
@@ -46,9 +47,13 @@ impl ImpossibleTravel {
             return None;
         }
         if presence::hides(sight.kind) {
-            return (state.familiar.hidden == 0).then_some(Unfamiliar::HiddenNetwork);
+            // Users of such networks let new devices in through them as well,
+            // but hardly ever log in there with one first.
+            return (state.familiar.hidden == 0 || sight.login)
+                .then_some(Unfamiliar::HiddenNetwork);
         }
-        let located = stay.has(PLACED) || sight.kind == NetworkKind::Mobile;
+        // The country will do where the place is unknown.
+        let located = presence::vouches(sight.kind) || sight.kind == NetworkKind::Mobile;
         let abroad = stay.country != 0
             && state.familiar.countries().count() > 0
             && state
@@ -59,6 +64,32 @@ impl ImpossibleTravel {
             |known: &Stay| known.is_trusted() && judge::may_be_near(&self.parameters, known, stay);
         (located && abroad && !state.stays.as_slice().iter().any(nearby))
             .then_some(Unfamiliar::Country)
+    }
+
+    /// Whether `stay`, last seen at `last_seen` before this event, is a second
+    /// session of a browser whose first goes on elsewhere: a person who enters
+    /// a tunnel takes the session along. Asked where the place is unknown.
+    pub(crate) fn doubled(&self, state: &Travels, stay: &Stay, last_seen: u32) -> bool {
+        let stays = state.stays.as_slice();
+        let other_door = |known: &&Stay| known.door != stay.door;
+        let goes_on = |known: &Stay| {
+            known.is_trusted()
+                && known.days > 1
+                && known.agent == stay.agent
+                && known.session != 0
+                && known.last > last_seen
+                && known.seconds_from(stay.last) <= TWO_HOURS
+        };
+        self.parameters.report_unfamiliar
+            && (presence::hides(stay.kind()) || is_nowhere_known(state, stay))
+            && stay.agent != 0
+            && stay.session != 0
+            && stay.days == 1
+            && !stays
+                .iter()
+                .filter(other_door)
+                .any(|known| shares_identity(known, stay))
+            && stays.iter().filter(other_door).any(goes_on)
     }
 
     /// Reports such an arrival.
@@ -78,6 +109,18 @@ impl ImpossibleTravel {
             out.report(finding.incident(incident.id, incident.count));
         }
     }
+}
+
+/// Whether all that is known of the place is a country the user was never in.
+fn is_nowhere_known(state: &Travels, stay: &Stay) -> bool {
+    presence::vouches(stay.kind())
+        && stay.place().is_none()
+        && stay.country != 0
+        && state.familiar.countries().count() > 0
+        && state
+            .familiar
+            .countries()
+            .all(|country| country != stay.country)
 }
 
 fn shares_identity(a: &Stay, b: &Stay) -> bool {

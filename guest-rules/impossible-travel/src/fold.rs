@@ -1,10 +1,8 @@
 //! Folding one event that says something new.
 
-use std::cmp::Reverse;
-
 use rule_sdk::detection::Findings;
 
-use crate::evidence::{self, kind};
+use crate::evidence::{Unfamiliar, kind};
 use crate::familiarity::{learn, tie};
 use crate::judge::{self, Conflict, Excuse};
 use crate::parameters::hours;
@@ -36,6 +34,11 @@ impl ImpossibleTravel {
             stay.set_place(place);
         }
         match judge::worst(&self.parameters, state.stays.as_slice(), &stay, sight.now) {
+            None if !before.has(SUSPECT) && self.doubled(state, &stay, before.last) => {
+                stay.flags |= SUSPECT;
+                let reason = Unfamiliar::SecondSession;
+                self.report_unfamiliar(state, &stay, reason, occasion.user, out);
+            }
             None => self.believe(state, &mut stay, sight.now),
             Some(conflict) => {
                 self.contradicted(state, &mut stay, before.last, &conflict, occasion, out);
@@ -110,6 +113,7 @@ impl ImpossibleTravel {
             state.stays.as_slice(),
             stay,
             &conflict.other,
+            last_seen,
         ) {
             stay.flags &= !SUSPECT;
             doubt(state, stay, &conflict.other, DISPUTED);
@@ -122,7 +126,7 @@ impl ImpossibleTravel {
             return;
         }
         // Explained before, so explained now: the door is the user's own.
-        if stay.has(DISPUTED) {
+        if stay.has(DISPUTED) && !judge::in_two_places(stay, &conflict.other, last_seen) {
             return;
         }
         // A stay reported before counts again once the user was elsewhere.
@@ -150,33 +154,16 @@ impl ImpossibleTravel {
         let now = occasion.sight.now;
         let incident = &mut state.familiar.incident;
         if incident.occurred(&[occasion.user], now, stay.as_number, self.continuation()) {
-            let finding = evidence::travel(kind, stay, conflict, now);
+            let finding = crate::evidence::travel(kind, stay, conflict, now);
             out.report(finding.incident(incident.id, incident.count));
         }
     }
 }
 
-/// How well established the stay's door is: distinct days anything trusted was
-/// seen behind it, then how early it was learnt.
-fn standing(state: &Travels, stay: &Stay) -> (u8, Reverse<usize>) {
-    let stays = state.stays.as_slice();
-    let same_door = |known: &&Stay| known.door == stay.door && known.is_trusted();
-    let days = stays
-        .iter()
-        .filter(same_door)
-        .map(|known| known.days)
-        .max()
-        .unwrap_or(0);
-    let learnt = stays
-        .iter()
-        .position(|known| same_door(&known))
-        .unwrap_or(usize::MAX);
-    (days.max(stay.days), Reverse(learnt))
-}
-
 /// Marks the less established of two contradicting stays.
 fn doubt(state: &mut Travels, stay: &mut Stay, other: &Stay, flag: u8) {
-    if standing(state, stay) <= standing(state, other) {
+    let stays = state.stays.as_slice();
+    if judge::standing(stays, stay) <= judge::standing(stays, other) {
         stay.flags |= flag;
         return;
     }

@@ -1,10 +1,12 @@
 //! Whether two stays contradict each other, and what would explain it.
 
+use std::cmp::Reverse;
+
 use rule_sdk::detection::NetworkKind;
 use rule_sdk::detection::presence::Gap;
 
 use crate::parameters::Parameters;
-use crate::state::{Stay, TIED, TOOL};
+use crate::state::{SUSPECT, Stay, TIED, TOOL};
 
 /// Two stays nobody can have made one after the other.
 #[derive(Debug, Clone, Copy)]
@@ -25,9 +27,13 @@ pub(crate) enum Excuse {
     /// One device or one session of one user agent on both sides: a VPN the
     /// databases do not know, a proxy, a wrong record.
     SameClient,
-    /// One side's client was seen at the other side's place, or both devices
-    /// shared a network: the user's own things, one of them routed elsewhere.
+    /// One side's client was seen at the other side's place, both devices
+    /// shared a network, or some client was seen behind both doors: the user's
+    /// own things, one of them routed elsewhere.
     OwnClients,
+    /// Where neither sessions nor devices are known, one kind of browser in one
+    /// country: a phone between a carrier, a shop and home looks like that.
+    SameBrowser,
     /// One provider's IPv4 and IPv6 records differ.
     DualStack,
     /// One provider handed the same kind of browser another address.
@@ -77,12 +83,24 @@ pub(crate) fn worst(
     worst
 }
 
-/// What explains that `subject` contradicts `other`, if anything.
+fn one_browser(a: &Stay, b: &Stay) -> bool {
+    a.agent != 0 && a.agent == b.agent
+}
+
+/// Whether one kind of browser is used here and there by turns: one that moved
+/// would no longer be where it was.
+pub(crate) fn in_two_places(subject: &Stay, other: &Stay, last_seen: u32) -> bool {
+    one_browser(subject, other) && other.first < last_seen && last_seen < other.last
+}
+
+/// What explains that `subject`, last seen at `last_seen` before this event,
+/// contradicts `other`, if anything.
 pub(crate) fn excuse(
     parameters: &Parameters,
     stays: &[Stay],
     subject: &Stay,
     other: &Stay,
+    last_seen: u32,
 ) -> Option<Excuse> {
     if subject.same_client(other) {
         return Some(Excuse::SameClient);
@@ -100,10 +118,15 @@ pub(crate) fn excuse(
         return Some(Excuse::DualStack);
     }
     let one_country = subject.country != 0 && subject.country == other.country;
-    if one_provider && one_country && subject.agent != 0 && subject.agent == other.agent {
-        return Some(Excuse::Readdressed);
+    if !one_country || !one_browser(subject, other) || in_two_places(subject, other, last_seen) {
+        return None;
     }
-    None
+    let nameless = |stay: &Stay| stay.device == 0 && stay.session == 0;
+    if one_provider {
+        Some(Excuse::Readdressed)
+    } else {
+        (nameless(subject) && nameless(other)).then_some(Excuse::SameBrowser)
+    }
 }
 
 fn own_clients(parameters: &Parameters, stays: &[Stay], subject: &Stay, other: &Stay) -> bool {
@@ -115,12 +138,48 @@ fn own_clients(parameters: &Parameters, stays: &[Stay], subject: &Stay, other: &
     let visited = |client: &Stay, at: &Stay| {
         stays
             .iter()
-            .filter(|stay| !stay.has(crate::state::SUSPECT) && stay.same_client(client))
+            .filter(|stay| !stay.has(SUSPECT) && stay.same_client(client))
             .any(|stay| {
                 stay.door == at.door || stay.is_trusted() && centres_are_near(parameters, stay, at)
             })
     };
-    visited(subject, other) || visited(other, subject)
+    visited(subject, other) || visited(other, subject) || carried(stays, subject, other)
+}
+
+/// Whether the less established of both doors is one the user carried a client
+/// to: some client behind it was seen behind another trusted door.
+fn carried(stays: &[Stay], subject: &Stay, other: &Stay) -> bool {
+    let newer = if standing(stays, subject) <= standing(stays, other) {
+        subject
+    } else {
+        other
+    };
+    let elsewhere = |client: &Stay| {
+        stays
+            .iter()
+            .any(|stay| stay.door != newer.door && stay.is_trusted() && stay.same_client(client))
+    };
+    newer.kind() != NetworkKind::Site
+        && stays
+            .iter()
+            .any(|stay| stay.door == newer.door && !stay.has(SUSPECT) && elsewhere(stay))
+}
+
+/// How well established the stay's door is: distinct days anything trusted was
+/// seen behind it, then how early it was learnt.
+pub(crate) fn standing(stays: &[Stay], stay: &Stay) -> (u8, Reverse<usize>) {
+    let same_door = |known: &&Stay| known.door == stay.door && known.is_trusted();
+    let days = stays
+        .iter()
+        .filter(same_door)
+        .map(|known| known.days)
+        .max()
+        .unwrap_or(0);
+    let learnt = stays
+        .iter()
+        .position(|known| same_door(&known))
+        .unwrap_or(usize::MAX);
+    (days.max(stay.days), Reverse(learnt))
 }
 
 fn centres_are_near(parameters: &Parameters, a: &Stay, b: &Stay) -> bool {

@@ -5,7 +5,7 @@ use rule_sdk::detection::{Event, Finding, Findings, NetworkKind, comparison};
 use rule_sdk::geo::rounded;
 use rule_sdk::incident::Continuation;
 
-use crate::state::{SUSPECT, Spot, Spots, TOOL};
+use crate::state::{SUSPECT, Spot, Spots, TOOL, one_phone};
 use crate::{SessionMoved, parameters::Parameters};
 
 const MOVED: u32 = 0;
@@ -29,8 +29,8 @@ enum Excuse {
     Tools,
     /// The operator's own network.
     Corporate,
-    /// Another browser, or the desktop site, of the same system, near by.
-    SameSystem,
+    /// An app and the browser of one phone, or its desktop site, near by.
+    OnePhone,
 }
 
 impl SessionMoved {
@@ -172,16 +172,17 @@ fn excuse(parameters: &Parameters, state: &Spots, spot: &Spot) -> Option<Excuse>
     if !any(&|known| known.agent != 0) {
         return Some(Excuse::NoAgent);
     }
-    any(&|known| same_system(known, spot) && !is_elsewhere(parameters, known, spot))
-        .then_some(Excuse::SameSystem)
+    let is_one_phone = |known: &Spot| {
+        one_phone(known.system, spot.system)
+            && !other_device(known, spot)
+            && !hides(spot.kind())
+            && !is_elsewhere(parameters, known, spot)
+    };
+    any(&is_one_phone).then_some(Excuse::OnePhone)
 }
 
 fn other_device(a: &Spot, b: &Spot) -> bool {
     a.device != 0 && b.device != 0 && a.device != b.device
-}
-
-fn same_system(a: &Spot, b: &Spot) -> bool {
-    a.system != 0 && a.system == b.system && !other_device(a, b)
 }
 
 /// Whether a point is certainly not where the other is: another country, far
@@ -224,7 +225,7 @@ fn moved(parameters: &Parameters, previous: &Spot, spot: &Spot, now: u32) -> Fin
         .with(
             "not_suppressed",
             "neither the user agent nor the network nor the device was seen in this session before; \
-             not the same system near by; not the operator's network; not a token of tools",
+             not an app and a browser of one phone near by; not the operator's network; not a token of tools",
         );
     if elsewhere {
         finding

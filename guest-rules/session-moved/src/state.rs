@@ -25,31 +25,47 @@ pub(crate) const SUSPECT: u8 = 2;
 /// A tool or bot.
 pub(crate) const TOOL: u8 = 4;
 
-/// Systems whose browsers pass for each other when a phone asks for the
-/// desktop site.
-const FAMILIES: [&[&str]; 2] = [
-    &["iOS", "iPadOS", "macOS", "Mac OS X", "Mac OS"],
-    &["Android", "Linux", "ChromeOS", "Chrome OS"],
+/// Systems whose browsers pass for each other: a phone's when it asks for the
+/// desktop site, an app's when it opens a page outside of it.
+const FAMILIES: [(&[&str], &[&str]); 2] = [
+    (&["iOS", "iPadOS"], &["macOS", "Mac OS X", "Mac OS"]),
+    (&["Android"], &["Linux", "ChromeOS", "Chrome OS"]),
 ];
 
-/// Number of the system a client runs on; 0 when unknown.
+/// Marks the system of a phone or tablet.
+const MOBILE: u32 = 0x80;
+
+/// Number of the system a client runs on; 0 when unknown. The lowest byte is
+/// that of its family, 0 for systems without one.
 pub(crate) fn system(os_name: Option<&str>) -> u32 {
     let Some(name) = os_name.filter(|name| !name.is_empty()) else {
         return 0;
     };
-    let family = FAMILIES.iter().position(|family| {
-        family
+    let among = |members: &[&str]| {
+        members
             .iter()
             .any(|member| member.eq_ignore_ascii_case(name))
-    });
-    match family {
-        Some(index) => u32::try_from(index + 1).unwrap_or(0),
-        None => {
-            short(rule_sdk::detection::incident(
-                &name.bytes().map(u64::from).collect::<Vec<_>>(),
-            )) | 0x100
-        }
-    }
+    };
+    let family = FAMILIES
+        .iter()
+        .zip(1..)
+        .find_map(|((mobile, desktop), number)| match () {
+            () if among(mobile) => Some(MOBILE | number),
+            () if among(desktop) => Some(number),
+            () => None,
+        })
+        .unwrap_or(0);
+    let letters: Vec<u64> = name
+        .bytes()
+        .map(|byte| u64::from(byte.to_ascii_lowercase()))
+        .collect();
+    short(rule_sdk::detection::incident(&letters)) & !0xff | 0x100 | family
+}
+
+/// Whether two systems can be one phone.
+pub(crate) fn one_phone(a: u32, b: u32) -> bool {
+    let family = |system: u32| system & 0xff & !MOBILE;
+    family(a) != 0 && family(a) == family(b) && (a | b) & MOBILE != 0
 }
 
 /// A client in one network.
@@ -182,7 +198,7 @@ pub(crate) struct Header {
 }
 
 /// Form of the state; another number makes the rule start anew.
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 
 /// The state of one session.
 #[derive(Debug, Default, PartialEq)]

@@ -5,6 +5,7 @@
 
 mod completions;
 mod demo;
+mod evaluate;
 mod explain;
 mod output;
 pub mod replay;
@@ -64,6 +65,8 @@ enum Verb {
     Validate(validate::ValidateArguments),
     /// Show every step one log line goes through
     Explain(explain::ExplainArguments),
+    /// Judge the detection rules by labelled traffic, next to plain ones in use elsewhere
+    Evaluate(evaluate::EvaluateArguments),
     /// Write and look into rules
     Rule(rule::RuleArguments),
     /// Write shell completions to standard output
@@ -85,6 +88,7 @@ pub fn run(arguments: Arguments) -> ExitCode {
         Verb::Replay(arguments) => replay::run(&arguments),
         Verb::Validate(arguments) => validate::run(&arguments),
         Verb::Explain(arguments) => explain::run(&arguments),
+        Verb::Evaluate(arguments) => evaluate::run(&arguments),
         Verb::Rule(arguments) => rule::run(&arguments),
         Verb::Completions(arguments) => completions::run(&arguments),
     };

@@ -6,7 +6,9 @@ use std::sync::Arc;
 
 use serde_json::Value;
 use sidewatch_engine::rule_set::RoutedMapping;
-use sidewatch_engine::{ConfigureError, DetectionRule, Engine, LoadError, RuleLimits, RuleSet};
+use sidewatch_engine::{
+    ConfigureError, DetectionRule, Engine, LoadError, LoadedRule, RuleKind, RuleLimits, RuleSet,
+};
 
 use super::{Pack, RuleEntry};
 
@@ -182,13 +184,7 @@ fn detection(
         });
     }
     let loaded = load(engine, id, &path)?;
-    let (parameters, limits) = match entry {
-        Some(entry) => (
-            serde_json::to_value(&entry.parameters).unwrap_or(Value::Null),
-            entry.limits,
-        ),
-        None => (Value::Object(serde_json::Map::new()), RuleLimits::default()),
-    };
+    let (parameters, limits) = settings(entry);
     loaded
         .detection(&parameters, limits)
         .map_err(|source| RulesError::Configure {
@@ -197,11 +193,76 @@ fn detection(
         })
 }
 
-fn load(
+/// Parameters and limits of an entry, or the defaults.
+fn settings(entry: Option<&RuleEntry>) -> (Value, RuleLimits) {
+    match entry {
+        Some(entry) => (
+            serde_json::to_value(&entry.parameters).unwrap_or(Value::Null),
+            entry.limits,
+        ),
+        None => (Value::Object(serde_json::Map::new()), RuleLimits::default()),
+    }
+}
+
+/// A detection rule that is not yet configured.
+pub struct DetectionComponent {
+    /// Its name.
+    pub id: String,
+    /// The component.
+    pub loaded: LoadedRule,
+    /// Its parameters, a JSON object.
+    pub parameters: Value,
+    /// What it may use.
+    pub limits: RuleLimits,
+}
+
+impl DetectionComponent {
+    /// Configures it; it knows nothing yet.
+    ///
+    /// # Errors
+    /// The rule refuses its parameters.
+    pub fn configure(&self) -> Result<DetectionRule, RulesError> {
+        self.loaded
+            .detection(&self.parameters, self.limits)
+            .map_err(|source| RulesError::Configure {
+                id: self.id.clone(),
+                source,
+            })
+    }
+}
+
+/// Every detection rule of a directory by name, with the entries' parameters;
+/// without those an entry switches off.
+///
+/// # Errors
+/// A component is unusable.
+pub fn detection_components(
     engine: &Engine,
-    id: &str,
-    path: &Path,
-) -> Result<sidewatch_engine::LoadedRule, RulesError> {
+    directory: &Path,
+    entries: &[RuleEntry],
+) -> Result<Vec<DetectionComponent>, RulesError> {
+    let mut components = Vec::new();
+    for id in names(directory) {
+        let entry = entries.iter().find(|entry| entry.id == id);
+        if entry.is_some_and(|entry| !entry.enabled) {
+            continue;
+        }
+        let loaded = load(engine, &id, &directory.join(format!("{id}.wasm")))?;
+        if loaded.kind != RuleKind::Detection {
+            continue;
+        }
+        let (parameters, limits) = settings(entry);
+        components.push(DetectionComponent {
+            id,
+            loaded,
+            parameters,
+            limits,
+        });
+    }
+    Ok(components)
+}
+
+fn load(engine: &Engine, id: &str, path: &Path) -> Result<LoadedRule, RulesError> {
     engine.load_file(path).map_err(|source| RulesError::Load {
         id: id.to_owned(),
         path: path.to_owned(),
@@ -210,6 +271,11 @@ fn load(
 }
 
 fn known(directory: &Path) -> String {
+    names(directory).join(", ")
+}
+
+/// Rules of a directory, in alphabetical order.
+fn names(directory: &Path) -> Vec<String> {
     let mut names: Vec<String> = std::fs::read_dir(directory)
         .into_iter()
         .flatten()
@@ -223,5 +289,5 @@ fn known(directory: &Path) -> String {
         })
         .collect();
     names.sort();
-    names.join(", ")
+    names
 }

@@ -128,6 +128,10 @@ impl Sight {
     }
 }
 
+/// A radius beyond this names half a continent: a default of the database, not
+/// a place.
+const VAGUE_KM: f64 = 1000.0;
+
 /// The place an event vouches for. `default_accuracy_km` stands in for a radius
 /// a database does not give.
 #[must_use]
@@ -137,6 +141,9 @@ pub fn place(event: &Event<'_>, kind: NetworkKind, default_accuracy_km: f64) -> 
     }
     let location = event.location()?;
     let stated = f64::from(location.accuracy_km);
+    if stated > VAGUE_KM {
+        return None;
+    }
     let accuracy = if stated > 0.0 || kind == NetworkKind::Site {
         stated
     } else {
