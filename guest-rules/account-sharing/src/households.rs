@@ -11,8 +11,18 @@ use crate::state::{SEATS, Seat, Seats};
 pub(crate) struct Households([usize; SEATS]);
 
 impl Households {
-    /// Connects the seats.
+    /// Connects the seats by what was seen together.
     pub(crate) fn of(seats: &Seats) -> Self {
+        Self::connected(seats, |_, _| false)
+    }
+
+    /// Connects also what is near: home, office and the café are one person's
+    /// town, and a journey from there connects all of it.
+    pub(crate) fn of_towns(seats: &Seats, near: impl Fn(&Seat, &Seat) -> bool) -> Self {
+        Self::connected(seats, near)
+    }
+
+    fn connected(seats: &Seats, near: impl Fn(&Seat, &Seat) -> bool) -> Self {
         let ambiguous = |agent: u64| seats.is_common(agent);
         let list = seats.seats.as_slice();
         let mut numbers = [0; SEATS];
@@ -25,7 +35,8 @@ impl Households {
             let mut changed = false;
             for (i, seat) in list.iter().enumerate() {
                 for (j, other) in list.iter().enumerate().skip(i + 1) {
-                    changed |= together(seat, other, ambiguous) && join(&mut numbers, i, j);
+                    let connects = together(seat, other, ambiguous) || near(seat, other);
+                    changed |= connects && join(&mut numbers, i, j);
                 }
             }
             if !changed {
@@ -92,7 +103,11 @@ fn together(a: &Seat, b: &Seat, ambiguous: impl Fn(u64) -> bool) -> bool {
     // session along.
     let unnamed = a.device == 0 || b.device == 0;
     let settled = a.keeps_session() && b.keeps_session();
-    unnamed && a.agent != 0 && a.agent == b.agent && !settled && !ambiguous(a.agent)
+    // Who moved for good left nothing behind: only a device that goes back and
+    // forth makes two places one household's.
+    let back_and_forth = a.first <= b.last && b.first <= a.last;
+    let one_browser = a.agent != 0 && a.agent == b.agent;
+    unnamed && one_browser && back_and_forth && !settled && !ambiguous(a.agent)
 }
 
 /// One client behind one provider's IPv4 and IPv6.

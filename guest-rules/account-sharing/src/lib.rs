@@ -175,7 +175,7 @@ impl AccountSharing {
         } else {
             far(self.parameters.commute_km)
         };
-        if !counts {
+        if !counts || (distance.is_some() && self.one_town(state, index, other_index)) {
             return None;
         }
         let pair = state.note([seat.door, other.door], now / DAY, overlap)?;
@@ -187,6 +187,23 @@ impl AccountSharing {
         })
     }
 
+    /// Whether something was carried from the town of one seat to that of the
+    /// other.
+    fn one_town(&self, state: &Seats, index: usize, other_index: usize) -> bool {
+        let near = |a: &Seat, b: &Seat| {
+            self.distance(a, b)
+                .is_some_and(|distance| distance <= self.parameters.minimum_distance_km)
+        };
+        let (seat, other) = (
+            state.seats.as_slice().get(index),
+            state.seats.as_slice().get(other_index),
+        );
+        // Near places are judged by their number, not as towns.
+        let far = seat.zip(other).is_some_and(|(a, b)| !near(a, b));
+        let towns = Households::of_towns(state, near);
+        far && towns.number(index) == towns.number(other_index)
+    }
+
     /// Days that speak for sharing: taking turns counts half.
     fn weight(&self, pair: &Pair) -> f64 {
         let (overlaps, turns) = pair.days(self.parameters.window_days);
@@ -195,7 +212,10 @@ impl AccountSharing {
 
     fn weigh(&self, state: &mut Seats, news: &News, now: u32, user: u64, out: &mut Findings<'_>) {
         let continuation = Continuation::within(self.parameters.window_days * DAY);
+        // Turns that become an overlap later in the day are one occurrence.
+        let told_today = state.incident.count > 0 && state.incident.last / DAY == now / DAY;
         if self.weight(&news.pair) < self.parameters.days
+            || told_today
             || !state.incident.occurred(&[user], now, 0, continuation)
         {
             return;
@@ -217,12 +237,15 @@ impl AccountSharing {
     }
 
     /// Kilometres between two seats beyond their radii; unknown without places.
+    /// The radii are errors that are independent of each other, and what counts
+    /// is a habit of many days, so they add up as squares.
     fn distance(&self, a: &Seat, b: &Seat) -> Option<f64> {
         let (a, b) = a.place().zip(b.place())?;
-        Some(
-            a.gap(b, self.parameters.minimum_distance_km)
-                .map_or(0.0, |gap| gap.beyond_km),
-        )
+        let radii = f64::from(a.accuracy_km).hypot(f64::from(b.accuracy_km));
+        if a.point.at_most_km(b.point) <= radii {
+            return Some(0.0);
+        }
+        Some((a.point.distance_km(b.point) - radii).max(0.0))
     }
 
     fn is_current(&self, seat: &Seat, now: u32) -> bool {

@@ -5,7 +5,7 @@ use rule_sdk::incident::Continuation;
 
 use crate::evidence::{self, Unfamiliar};
 use crate::parameters::hours;
-use crate::state::{SUSPECT, Stay, TIED};
+use crate::state::{SUSPECT, Stay, TIED, TOOL};
 use crate::{ImpossibleTravel, Travels, judge};
 use rule_sdk::detection::presence::{self, Sight};
 
@@ -73,7 +73,10 @@ impl ImpossibleTravel {
         let stays = state.stays.as_slice();
         let other_door = |known: &&Stay| known.door != stay.door;
         let goes_on = |known: &Stay| {
-            known.is_trusted()
+            let in_the_open = presence::vouches(known.kind())
+                || matches!(known.kind(), NetworkKind::Mobile | NetworkKind::Corporate);
+            in_the_open
+                && !known.has(SUSPECT)
                 && known.days > 1
                 && known.agent == stay.agent
                 && known.session != 0
@@ -81,6 +84,7 @@ impl ImpossibleTravel {
                 && known.seconds_from(stay.last) <= TWO_HOURS
         };
         self.parameters.report_unfamiliar
+            && !stay.has(TOOL)
             && (presence::hides(stay.kind()) || is_nowhere_known(state, stay))
             && stay.agent != 0
             && stay.session != 0

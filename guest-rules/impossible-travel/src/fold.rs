@@ -6,7 +6,7 @@ use crate::evidence::{Unfamiliar, kind};
 use crate::familiarity::{learn, tie};
 use crate::judge::{self, Conflict, Excuse};
 use crate::parameters::hours;
-use crate::state::{DISPUTED, PLACED, SUSPECT, Stay};
+use crate::state::{CARRIED, DISPUTED, PLACED, SUSPECT, Stay};
 use crate::{ImpossibleTravel, Travels};
 use rule_sdk::detection::presence::Sight;
 
@@ -79,6 +79,9 @@ impl ImpossibleTravel {
                     self.report_unfamiliar(state, &stay, reason, occasion.user, out);
                 }
             }
+        }
+        if !stay.has(SUSPECT) && judge::is_carried(state.stays.as_slice(), &stay) {
+            stay.flags |= CARRIED;
         }
         learn(state, &stay, sight);
         state.remember(stay);

@@ -6,7 +6,7 @@ use rule_sdk::detection::NetworkKind;
 use rule_sdk::detection::presence::Gap;
 
 use crate::parameters::Parameters;
-use crate::state::{SUSPECT, Stay, TIED, TOOL};
+use crate::state::{CARRIED, SUSPECT, Stay, TIED, TOOL};
 
 /// Two stays nobody can have made one after the other.
 #[derive(Debug, Clone, Copy)]
@@ -36,7 +36,8 @@ pub(crate) enum Excuse {
     SameBrowser,
     /// One provider's IPv4 and IPv6 records differ.
     DualStack,
-    /// One provider handed the same kind of browser another address.
+    /// One provider handed the same kind of browser, whose session is not
+    /// known, another address.
     Readdressed,
     /// Tools and bots run in several places at once.
     ServiceAccount,
@@ -122,7 +123,8 @@ pub(crate) fn excuse(
         return None;
     }
     let nameless = |stay: &Stay| stay.device == 0 && stay.session == 0;
-    if one_provider {
+    let without_session = subject.session == 0 || other.session == 0;
+    if one_provider && without_session {
         Some(Excuse::Readdressed)
     } else {
         (nameless(subject) && nameless(other)).then_some(Excuse::SameBrowser)
@@ -154,15 +156,22 @@ fn carried(stays: &[Stay], subject: &Stay, other: &Stay) -> bool {
     } else {
         other
     };
-    let elsewhere = |client: &Stay| {
-        stays
-            .iter()
-            .any(|stay| stay.door != newer.door && stay.is_trusted() && stay.same_client(client))
-    };
     newer.kind() != NetworkKind::Site
         && stays
             .iter()
-            .any(|stay| stay.door == newer.door && !stay.has(SUSPECT) && elsewhere(stay))
+            .chain([subject])
+            .filter(|stay| stay.door == newer.door && !stay.has(SUSPECT))
+            .any(|stay| is_carried(stays, stay))
+}
+
+/// Whether the stay's client was seen behind another trusted door, or in the
+/// operator's own network.
+pub(crate) fn is_carried(stays: &[Stay], stay: &Stay) -> bool {
+    let own = |known: &Stay| known.is_trusted() || known.kind() == NetworkKind::Corporate;
+    stay.has(CARRIED)
+        || stays.iter().any(|known| {
+            known.door != stay.door && !known.has(SUSPECT) && own(known) && known.same_client(stay)
+        })
 }
 
 /// How well established the stay's door is: distinct days anything trusted was

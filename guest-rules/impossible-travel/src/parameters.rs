@@ -52,7 +52,7 @@ impl Default for Parameters {
             site_air_overhead_minutes: 90.0,
             tolerance_minutes: 5.0,
             default_accuracy_km: 50.0,
-            history_days: 3.0,
+            history_days: 2.0,
             settle_hours: 24.0,
             incident_hours: 24.0,
             report_same_device: false,

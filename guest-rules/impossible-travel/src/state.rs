@@ -29,6 +29,9 @@ const PAUSE: u32 = 15 * 60;
 
 const DAY: u32 = 24 * 60 * 60;
 
+/// Days after which a habit that is not kept up is none.
+const HABIT_DAYS: u32 = 14;
+
 /// Its coordinates mean something.
 pub(crate) const PLACED: u8 = 1;
 /// Reported: not believed to be the user.
@@ -39,6 +42,10 @@ pub(crate) const DISPUTED: u8 = 4;
 pub(crate) const TIED: u8 = 8;
 /// A tool or bot.
 pub(crate) const TOOL: u8 = 16;
+
+/// The client was seen behind another trusted door before: remembered because
+/// that stay may be forgotten.
+pub(crate) const CARRIED: u8 = 32;
 
 /// A client behind one door.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Pod, Zeroable)]
@@ -244,11 +251,15 @@ pub struct Travels {
 
 impl Travels {
     /// Remembers a stay; when there is no room, what matters least is
-    /// forgotten: doubted and placeless stays before trusted ones, and of
-    /// those the one not seen longest.
+    /// forgotten: doubted and placeless stays before trusted ones, then those
+    /// of a single day before those of a habit, and of those the one not seen
+    /// longest.
     pub(crate) fn remember(&mut self, stay: Stay) {
-        self.stays
-            .push_in_place_of_least(stay, |known| (known.is_trusted(), known.last));
+        let is_habit =
+            |known: &Stay| known.days > 1 && known.seconds_from(stay.last) < HABIT_DAYS * DAY;
+        self.stays.push_in_place_of_least(stay, |known| {
+            (known.is_trusted(), is_habit(known), known.last)
+        });
     }
 }
 

@@ -220,7 +220,7 @@ fn simultaneous(mut stage: Stage) -> Scenario {
     let home = person.home[0];
     let abroad = stage.random.chance(0.6);
     let city = stage.town(&person.city, abroad, 300.0, 1e9);
-    let other = stage.world.fixed(city);
+    let other = stage.world.placed(city);
     let client = stage.stranger(person.user, 0.3);
     let until = from + stage.random.between(10.0, 120.0);
     person.uses(
@@ -246,7 +246,7 @@ fn hops(mut stage: Stage) -> Scenario {
     for _ in 0..=usize::from(third) {
         let abroad = stage.random.chance(0.6);
         let city = stage.town(&person.city, abroad, 400.0, 1e9);
-        others.push((stage.stranger(person.user, 0.3), stage.world.fixed(city)));
+        others.push((stage.stranger(person.user, 0.3), stage.world.placed(city)));
     }
     person.uses(
         Thing::Laptop,

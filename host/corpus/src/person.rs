@@ -54,7 +54,8 @@ pub struct Person {
     random: Random,
     trip: Option<Trip>,
     second_factor: bool,
-    leaves_desktop_on: bool,
+    /// Whether the desktop stays on and refreshes its pages during journeys.
+    pub leaves_desktop_on: bool,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -261,8 +262,11 @@ impl Person {
         );
         let away = (wakes.max(trip.arrives), sleeps.min(trip.leaves));
         if away.0 < away.1 {
-            self.uses(Thing::Laptop, &trip.hotel, away.0, away.1, 35.0, out);
-            self.uses(Thing::Phone, &trip.phone, away.0, away.1, 50.0, out);
+            // The phone is out of the pocket before the laptop is out of the bag.
+            let settled = (away.0 + 30.0).min(away.1);
+            self.uses(Thing::Phone, &trip.hotel, away.0, settled, 4.0, out);
+            self.uses(Thing::Laptop, &trip.hotel, settled, away.1, 35.0, out);
+            self.uses(Thing::Phone, &trip.phone, settled, away.1, 50.0, out);
             self.uses(Thing::Phone, &trip.hotel, away.0, away.1, 60.0, out);
         }
         if trip.back < sleeps {

@@ -71,6 +71,8 @@ impl Stage {
         person.tunnel = person
             .tunnel
             .filter(|tunnel| !self.only_log || tunnel.kind != NetworkKind::Unknown);
+        // That is for the month: a scenario is about one thing.
+        person.leaves_desktop_on = false;
         let days = self.random.count(least_days, most_days);
         for day in 0..days {
             person.day(small(day), &mut self.world, &mut self.out);
@@ -127,7 +129,7 @@ impl Stage {
     /// A network intruders come from: mostly a fixed line, often rented.
     pub fn lair(&mut self, city: City) -> Network {
         match self.random.weighted(&[0.75, 0.15, 0.1]) {
-            0 => self.world.fixed(city),
+            0 => self.world.placed(city),
             1 => self.world.exit(city, NetworkKind::Hosting),
             _ => self.world.exit(city, NetworkKind::Vpn),
         }

@@ -6,24 +6,17 @@ mod native;
 use sidewatch_corpus::{Size, evaluate};
 
 const SMALL: Size = Size {
-    users: 60,
-    days: 14,
-    benign_each: 12,
-    incidents_each: 12,
+    users: 50,
+    days: 10,
+    benign_each: 10,
+    incidents_each: 20,
 };
 
 #[test]
-fn more_is_found_than_by_every_baseline_with_a_tenth_of_its_false_alerts() {
+fn the_goals_are_reached_whatever_the_seed() {
     for seed in [11, 12, 13] {
         let report = evaluate(&mut native::rules(), seed, SMALL, &mut |_| {}).unwrap();
-        let of_places = report.recall_of_places(&report.places);
-        for baseline in &report.baselines {
-            assert!(of_places > report.recall_of_places(baseline), "{report}");
-            assert!(
-                report.places.false_alerts() * 10 < baseline.false_alerts(),
-                "{report}"
-            );
-        }
+        assert!(report.reaches_goals(), "{report}");
     }
 }
 

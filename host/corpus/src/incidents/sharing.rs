@@ -70,7 +70,7 @@ fn households(
     for _ in 0..stage.random.count(least, most) {
         let abroad = stage.random.chance(0.3);
         let city = stage.town(home, abroad, 350.0, 3000.0);
-        let network = stage.world.fixed(city);
+        let network = stage.world.placed(city);
         let clients = (0..stage.random.count(1, 2))
             .map(|_| stage.stranger(user, 0.3))
             .collect();
