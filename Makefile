@@ -21,7 +21,7 @@ mkdir -p $(TARGET)/$(2); for rule in $(1); do \
 done
 endef
 
-.PHONY: help run test build rules fixtures lint bench tools test-tools wasm-target fuzz clean
+.PHONY: help run test build rules fixtures lint bench tools test-tools auditmatica wasm-target fuzz clean
 
 help: ## Show this
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -39,7 +39,7 @@ rules: wasm-target ## Rule components at target/rules/<id>.wasm
 fixtures: rules ## Components the integration tests need at target/rules-fixtures/<id>.wasm
 	@$(call components,$(FIXTURES),rules-fixtures)
 
-test: wasm-target test-tools lint fixtures ## All tests, lints included
+test: wasm-target test-tools auditmatica lint fixtures ## All tests, lints included
 	$(CARGO) build -q --workspace --bins
 	SIDEWATCH_RULES=$(abspath $(TARGET)/rules) $(CARGO) nextest run --workspace --no-fail-fast
 	$(CARGO) test -q --workspace --doc
@@ -51,6 +51,7 @@ lint: ## Formatting, clippy
 bench: build ## Rule path, replay, mapping and mirror benches (see README)
 	$(CARGO) bench -p sidewatch-engine --bench rule_path
 	deploy/bench/replay.sh
+	deploy/bench/archivematica.sh
 
 fuzz: ## Run every fuzz target for a minute (needs a nightly toolchain and cargo-fuzz)
 	fuzz/run.sh 60
@@ -69,6 +70,16 @@ test-tools:
 	@missing=; command -v nginx >/dev/null || missing+=" nginx-light"; command -v rsyslogd >/dev/null || missing+=" rsyslog"; \
 	if [ -n "$$missing" ]; then echo "installing$$missing"; apt-get update -q && apt-get install -qy --no-install-recommends $$missing; fi
 	@command -v cargo-nextest >/dev/null || $(CARGO) install --locked cargo-nextest
+
+# The program the Archivematica pack is compared with, for its differential test
+# and its bench only. Needs a Python package index; without one the test says so.
+auditmatica:
+	@test -x $(TARGET)/auditmatica/bin/auditmatica || { \
+	  python3 -c 'import ensurepip' 2>/dev/null || { echo "installing python3-venv"; apt-get update -q && apt-get install -qy --no-install-recommends python3-venv; } || true; \
+	  rm -rf $(TARGET)/auditmatica && python3 -m venv $(TARGET)/auditmatica && \
+	  $(TARGET)/auditmatica/bin/pip install -q --disable-pip-version-check auditmatica==0.1.0; } || { \
+	  rm -rf $(TARGET)/auditmatica; \
+	  echo "NOTICE: auditmatica 0.1.0 cannot be installed here; the tests that compare with it are SKIPPED" >&2; }
 
 clean: ## Remove everything built
 	$(CARGO) clean

@@ -9,6 +9,8 @@
     reason = "tests fail loudly"
 )]
 
+mod archivematica;
+mod auditmatica;
 mod authoring;
 mod bad_components;
 mod bad_configuration;
@@ -18,6 +20,8 @@ mod harmless;
 mod health;
 mod mirror;
 mod misbehaving;
+mod overview;
 mod replay;
+mod resume;
 
 mod shutdown;

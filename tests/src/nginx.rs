@@ -18,10 +18,39 @@ pub struct Builder {
     directory: PathBuf,
     mirror: String,
     log: String,
+    log_format: String,
+    application: String,
     mirrored: bool,
+    bodies: bool,
 }
 
+/// What the application does unless a test says otherwise.
+const APPLICATION: &str = "location / { return 200 fine; }
+    location ~ /login$ { if ($http_x_outcome = refused) { return 401 refused; } return 200 welcome; }";
+
 impl Builder {
+    /// Lets the application have these locations instead.
+    #[must_use]
+    pub fn application(mut self, locations: &str) -> Self {
+        locations.clone_into(&mut self.application);
+        self
+    }
+
+    /// Mirrors bodies, too.
+    #[must_use]
+    pub fn with_bodies(mut self) -> Self {
+        self.bodies = true;
+        self
+    }
+
+    /// Writes the access log to a file in this format.
+    #[must_use]
+    pub fn log_to(mut self, path: &Path, format: &str) -> Self {
+        self.log_format = format!("log_format tested '{format}';");
+        self.log = format!("access_log {} tested;", path.display());
+        self
+    }
+
     /// Mirrors to a unix socket or, with a token, to an address.
     #[must_use]
     pub fn mirror_to(mut self, target: &str) -> Self {
@@ -60,13 +89,22 @@ impl Builder {
             .concat();
         let (mirror, form) = if self.mirrored {
             (
-                "mirror /sidewatch-mirror; mirror_request_body off;",
+                if self.bodies {
+                    "mirror /sidewatch-mirror;"
+                } else {
+                    "mirror /sidewatch-mirror; mirror_request_body off;"
+                },
                 "mirror /tirreno-mirror; mirror_request_body off;",
             )
         } else {
             ("", "")
         };
-        let log = &self.log;
+        let Self {
+            log,
+            log_format,
+            application: locations,
+            ..
+        } = self;
         format!(
             "daemon off; master_process off; worker_processes 1; pid nginx.pid; error_log error.log;
              events {{ worker_connections 512; }}
@@ -75,11 +113,11 @@ impl Builder {
                access_log off; keepalive_requests 100000;
                include sidewatch-upstream.conf;
                include sidewatch-log-format.conf;
+               {log_format}
                upstream application {{ server {application}; keepalive 8; }}
                server {{
                  listen {application}; keepalive_requests 100000;
-                 location / {{ return 200 fine; }}
-                 location ~ /login$ {{ if ($http_x_outcome = refused) {{ return 401 refused; }} return 200 welcome; }}
+                 {locations}
                }}
                server {{
                  listen {front};
@@ -108,7 +146,12 @@ impl Builder {
             ("127.0.0.1:8786", &backup),
         ];
         self.snippet("sidewatch-upstream.conf", &upstream);
-        self.snippet("sidewatch-mirror.conf", &[]);
+        let without_body = [
+            ("    proxy_pass_request_body off;\n", ""),
+            ("    proxy_set_header Content-Length \"\";\n", ""),
+        ];
+        let replaced = without_body.get(..if self.bodies { 2 } else { 0 });
+        self.snippet("sidewatch-mirror.conf", replaced.unwrap_or_default());
         self.snippet("sidewatch-log-format.conf", &[]);
         self.snippet("tirreno-tutorial.conf", &[(&"0".repeat(32), SENSOR_KEY)]);
         std::fs::write(
@@ -169,7 +212,10 @@ impl Nginx {
             directory: directory.join("nginx"),
             mirror: format!("unix:{}", directory.join("mirror.sock").display()),
             log: String::new(),
+            log_format: String::new(),
+            application: APPLICATION.to_owned(),
             mirrored: true,
+            bodies: false,
         }
     }
 

@@ -6,10 +6,11 @@
 //! come from a fixed list; what an event holds can never become one.
 
 mod read;
+mod request;
 mod write;
 
 pub use read::{CefError, decode};
-pub use write::encode;
+pub use write::{encode, encode_event};
 
 /// Header constants of the records written.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Deserialize)]
@@ -21,6 +22,20 @@ pub struct CefSettings {
     pub product: String,
     /// Device version.
     pub version: String,
+    /// Which keys an event has.
+    pub layout: Layout,
+}
+
+/// Which extension keys are written for an event. Findings have their own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Layout {
+    /// Everything the key dictionary has a place for.
+    #[default]
+    Full,
+    /// Client, time, request, address, user and message only, in the order
+    /// consumers of auditmatica's records know.
+    Request,
 }
 
 impl Default for CefSettings {
@@ -29,6 +44,7 @@ impl Default for CefSettings {
             vendor: "Sidewatch".into(),
             product: "Sidewatch".into(),
             version: env!("CARGO_PKG_VERSION").into(),
+            layout: Layout::Full,
         }
     }
 }

@@ -37,13 +37,7 @@ impl Delivery {
     #[must_use]
     pub fn severity(&self) -> u8 {
         match self {
-            Self::Event(event) => {
-                let mapped = event
-                    .annotation
-                    .as_ref()
-                    .and_then(|annotation| annotation.severity);
-                event.severity.or(mapped).unwrap_or(0)
-            }
+            Self::Event(event) => event.severity_or_mapped(),
             Self::Finding(finding) => finding.severity,
         }
     }

@@ -187,6 +187,14 @@ impl Event {
             .get(start..start.checked_add(span.length as usize)?)
     }
 
+    /// The event's own severity, else its mapping's, else 0.
+    #[must_use]
+    pub fn severity_or_mapped(&self) -> u8 {
+        let mapped = self.annotation.as_ref();
+        let mapped = mapped.and_then(|annotation| annotation.severity);
+        self.severity.or(mapped).unwrap_or(0)
+    }
+
     /// The text of a field or label named by a rule or filter.
     #[must_use]
     pub fn get_named(&self, name: &FieldName) -> Option<&str> {

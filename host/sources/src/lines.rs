@@ -250,6 +250,18 @@ impl<R: Read> LineReader<R> {
         self.buffer.pending()
     }
 
+    /// Stream position of the next line.
+    #[must_use]
+    pub fn offset(&self) -> u64 {
+        self.buffer.offset()
+    }
+
+    /// Lines before it.
+    #[must_use]
+    pub fn number(&self) -> u64 {
+        self.buffer.number
+    }
+
     /// The next line that has its end; nothing when there is none for now.
     ///
     /// # Errors

@@ -33,17 +33,19 @@ pub fn open(path: &Path) -> io::Result<Input> {
         return Ok(Box::new(io::stdin()));
     }
     let file = File::open(path)?;
-    let mut start = [0; 2];
-    let is_gzip = {
-        use std::os::unix::fs::FileExt;
-        // A pipe cannot be read at a position, and is not unpacked.
-        matches!(file.read_at(&mut start, 0), Ok(2)) && start == GZIP_MAGIC
-    };
-    if is_gzip {
+    if is_gzip(&file) {
         Ok(Box::new(unpack(file)))
     } else {
         Ok(Box::new(file))
     }
+}
+
+/// Whether a file's first bytes say gzip. A pipe cannot be read at a position,
+/// and is not unpacked.
+pub(crate) fn is_gzip(file: &File) -> bool {
+    use std::os::unix::fs::FileExt;
+    let mut start = [0; 2];
+    matches!(file.read_at(&mut start, 0), Ok(2)) && start == GZIP_MAGIC
 }
 
 /// Lines of a file, a gzip file or (`-`) standard input.

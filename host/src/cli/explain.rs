@@ -9,7 +9,7 @@ use sidewatch_codecs::Decoder as _;
 use sidewatch_event::{Activity, Event};
 use sidewatch_sources::identity;
 
-use super::replay::{Common, prepare};
+use super::prepare::{Common, prepare};
 use super::{INCOMPLETE, show, terminal};
 use terminal::visible;
 
@@ -24,7 +24,7 @@ pub(crate) struct ExplainArguments {
 }
 
 pub(super) fn run(arguments: &ExplainArguments) -> Result<u8> {
-    let mut prepared = prepare(&arguments.common)?;
+    let mut prepared = prepare(&arguments.common, &|_| Ok(()))?;
     let mut code = 0;
     let lines = if arguments.lines == ["-"] {
         std::io::read_to_string(std::io::stdin())

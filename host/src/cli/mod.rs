@@ -7,11 +7,17 @@ mod completions;
 mod demo;
 mod evaluate;
 mod explain;
+mod feed;
 mod output;
+mod overview;
+mod pack;
+pub mod prepare;
 pub mod replay;
 mod rule;
 mod run_verb;
 pub mod show;
+mod syslog_output;
+pub mod tally;
 mod terminal;
 mod validate;
 
@@ -37,6 +43,8 @@ First steps:
       an invented site with planted incidents, and what is found of them
   sidewatch replay --pack nginx --format findings /var/log/nginx/access.log
       who shares an account, who travels too fast, in a log you already have
+  sidewatch overview --pack archivematica /var/log/nginx/access.log
+      who did what, from where, when; --html PAGE for a page to send on
   sidewatch explain --pack mattermost 'ONE LOG LINE'
       every step: parsed fields, enrichment, mapping, verdict of each rule
   sidewatch validate /etc/sidewatch/sidewatch.toml
@@ -61,12 +69,16 @@ enum Verb {
     Run(run_verb::RunArguments),
     /// Read log files (plain, .gz, `-` for standard input) through the same pipeline and write the result
     Replay(replay::ReplayArguments),
+    /// Show who did what, from where and when, in log files
+    Overview(overview::OverviewArguments),
     /// Check a configuration without starting anything
     Validate(validate::ValidateArguments),
     /// Show every step one log line goes through
     Explain(explain::ExplainArguments),
     /// Judge the detection rules by labelled traffic, next to plain ones in use elsewhere
     Evaluate(evaluate::EvaluateArguments),
+    /// Write and test packs: what the requests of an application mean
+    Pack(pack::PackArguments),
     /// Write and look into rules
     Rule(rule::RuleArguments),
     /// Write shell completions to standard output
@@ -86,9 +98,11 @@ pub fn run(arguments: Arguments) -> ExitCode {
         Verb::Demo(arguments) => demo::run(&arguments),
         Verb::Run(arguments) => run_verb::run(&arguments),
         Verb::Replay(arguments) => replay::run(&arguments),
+        Verb::Overview(arguments) => overview::run(&arguments),
         Verb::Validate(arguments) => validate::run(&arguments),
         Verb::Explain(arguments) => explain::run(&arguments),
         Verb::Evaluate(arguments) => evaluate::run(&arguments),
+        Verb::Pack(arguments) => pack::run(&arguments),
         Verb::Rule(arguments) => rule::run(&arguments),
         Verb::Completions(arguments) => completions::run(&arguments),
     };

@@ -1,7 +1,9 @@
-//! Where a batch verb writes: a file or standard output, in a chosen format.
+//! Where a batch verb writes: a file, standard output or a syslog receiver, in
+//! a chosen format.
 
-use std::fs::File;
-use std::io::{self, BufWriter, Write};
+use std::fs::{File, OpenOptions};
+use std::io::{self, Seek as _, SeekFrom, Write};
+use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -9,8 +11,11 @@ use anyhow::{Context as _, Result};
 use clap::ValueEnum;
 use sidewatch_codecs::{cef, json};
 use sidewatch_event::{Delivery, Event, Finding};
+use sidewatch_sources::checkpoint::OutputMark;
 
+use super::feed::Consumer;
 use super::show;
+use super::syslog_output::SyslogOutput;
 
 /// What is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -25,67 +30,108 @@ pub(crate) enum OutputFormat {
     None,
 }
 
+/// Written to the stream in pieces of this size.
+const CHUNK: usize = 64 * 1024;
+
+enum Target {
+    /// Standard output.
+    Stream(io::Stdout),
+    File(File),
+    Syslog(SyslogOutput),
+}
+
 /// A buffered writer of records.
 pub(super) struct Output {
-    writer: Box<dyn Write + Send>,
+    target: Target,
     format: OutputFormat,
     cef: cef::CefSettings,
     buffer: Vec<u8>,
 }
 
-/// Written to the stream in pieces of this size.
-const CHUNK: usize = 64 * 1024;
-
 impl Output {
-    pub(super) fn open(path: Option<&Path>, format: OutputFormat) -> Result<Self> {
-        let writer: Box<dyn Write + Send> = match path {
-            Some(path) if path != Path::new("-") => {
-                let file = File::create(path)
-                    .with_context(|| format!("cannot write {}", path.display()))?;
-                Box::new(BufWriter::with_capacity(CHUNK, file))
-            }
-            _ => Box::new(io::stdout()),
-        };
-        Ok(Self {
-            writer,
+    fn new(target: Target, format: OutputFormat, cef: cef::CefSettings) -> Self {
+        Self {
+            target,
             format,
-            cef: cef::CefSettings::default(),
+            cef,
             buffer: Vec::with_capacity(CHUNK * 2),
-        })
+        }
     }
 
-    /// Writes one event; gives it back, since encoders share events.
-    pub(super) fn event(&mut self, event: Box<Event>) -> io::Result<()> {
-        match self.format {
-            OutputFormat::Json => {
-                json::encode(&Delivery::Event(Arc::from(event)), &mut self.buffer)
-            }
-            OutputFormat::Cef => cef::encode(
-                &Delivery::Event(Arc::from(event)),
-                &self.cef,
-                &mut self.buffer,
+    /// Writes to standard output, or to a file that is made anew.
+    pub(super) fn open(
+        path: Option<&Path>,
+        format: OutputFormat,
+        cef: cef::CefSettings,
+    ) -> Result<Self> {
+        let target = match path {
+            Some(path) if path != Path::new("-") => Target::File(
+                File::create(path).with_context(|| format!("cannot write {}", path.display()))?,
             ),
-            OutputFormat::Findings | OutputFormat::None => return Ok(()),
-        }
-        self.end_record()
+            _ => Target::Stream(io::stdout()),
+        };
+        Ok(Self::new(target, format, cef))
     }
 
-    pub(super) fn finding(&mut self, finding: &Arc<Finding>) -> io::Result<()> {
-        let delivery = Delivery::Finding(Arc::clone(finding));
-        match self.format {
-            OutputFormat::Json => json::encode(&delivery, &mut self.buffer),
-            OutputFormat::Cef => cef::encode(&delivery, &self.cef, &mut self.buffer),
-            OutputFormat::Findings => self
-                .buffer
-                .extend_from_slice(show::finding(finding).as_bytes()),
-            OutputFormat::None => return Ok(()),
-        }
-        self.end_record()
+    /// Goes on in a file. What was written to it after `mark` belongs to a run
+    /// that did not come to its end, and is cut off.
+    pub(super) fn append(
+        path: &Path,
+        mark: Option<&OutputMark>,
+        format: OutputFormat,
+        cef: cef::CefSettings,
+    ) -> Result<Self> {
+        let open = || -> io::Result<File> {
+            let mut file = OpenOptions::new()
+                .create(true)
+                .truncate(false)
+                .write(true)
+                .open(path)?;
+            let metadata = file.metadata()?;
+            if let Some(mark) = mark
+                && mark.inode == (metadata.dev(), metadata.ino())
+                && mark.length < metadata.len()
+            {
+                file.set_len(mark.length)?;
+            }
+            file.seek(SeekFrom::End(0))?;
+            Ok(file)
+        };
+        let file = open().with_context(|| format!("cannot write {}", path.display()))?;
+        Ok(Self::new(Target::File(file), format, cef))
     }
 
-    /// Whether events are written at all.
-    pub(super) fn wants_events(&self) -> bool {
-        matches!(self.format, OutputFormat::Json | OutputFormat::Cef)
+    /// Sends to a syslog receiver.
+    pub(super) fn syslog(syslog: SyslogOutput) -> Self {
+        let cef = cef::CefSettings::default();
+        Self::new(Target::Syslog(syslog), OutputFormat::None, cef)
+    }
+
+    /// Makes sure that everything is where it belongs, and says where a file
+    /// stands.
+    pub(super) fn settle(&mut self) -> io::Result<Option<OutputMark>> {
+        self.finish()?;
+        match &mut self.target {
+            Target::File(file) => {
+                let metadata = file.metadata()?;
+                if metadata.is_file() {
+                    file.sync_data()?;
+                }
+                Ok(Some(OutputMark {
+                    inode: (metadata.dev(), metadata.ino()),
+                    length: metadata.len(),
+                }))
+            }
+            Target::Stream(_) | Target::Syslog(_) => Ok(None),
+        }
+    }
+
+    /// Records the receiver refused for good.
+    pub(super) fn refused(&self) -> u64 {
+        match &self.target {
+            Target::Syslog(syslog) => syslog.refused(),
+            Target::File(_) | Target::Stream(_) => 0,
+        }
     }
 
     fn end_record(&mut self) -> io::Result<()> {
@@ -98,7 +144,11 @@ impl Output {
     }
 
     fn write_out(&mut self) -> io::Result<()> {
-        self.writer.write_all(&self.buffer)?;
+        match &mut self.target {
+            Target::Stream(stream) => stream.write_all(&self.buffer)?,
+            Target::File(file) => file.write_all(&self.buffer)?,
+            Target::Syslog(_) => {}
+        }
         self.buffer.clear();
         Ok(())
     }
@@ -106,6 +156,48 @@ impl Output {
     /// Writes what is buffered.
     pub(super) fn finish(&mut self) -> io::Result<()> {
         self.write_out()?;
-        self.writer.flush()
+        match &mut self.target {
+            Target::Stream(stream) => stream.flush(),
+            Target::File(_) => Ok(()),
+            Target::Syslog(syslog) => syslog.flush(),
+        }
+    }
+}
+
+impl Consumer for Output {
+    fn event(&mut self, event: Box<Event>) -> io::Result<Option<Box<Event>>> {
+        if let Target::Syslog(syslog) = &mut self.target {
+            syslog.send(Delivery::Event(Arc::from(event)))?;
+            return Ok(None);
+        }
+        match self.format {
+            OutputFormat::Json => {
+                json::encode(&Delivery::Event(Arc::from(event)), &mut self.buffer);
+                self.end_record()?;
+                Ok(None)
+            }
+            OutputFormat::Cef => {
+                cef::encode_event(&event, &self.cef, &mut self.buffer);
+                self.end_record()?;
+                Ok(Some(event))
+            }
+            OutputFormat::Findings | OutputFormat::None => Ok(Some(event)),
+        }
+    }
+
+    fn finding(&mut self, finding: &Arc<Finding>) -> io::Result<()> {
+        let delivery = Delivery::Finding(Arc::clone(finding));
+        if let Target::Syslog(syslog) = &mut self.target {
+            return syslog.send(delivery);
+        }
+        match self.format {
+            OutputFormat::Json => json::encode(&delivery, &mut self.buffer),
+            OutputFormat::Cef => cef::encode(&delivery, &self.cef, &mut self.buffer),
+            OutputFormat::Findings => self
+                .buffer
+                .extend_from_slice(show::finding(finding).as_bytes()),
+            OutputFormat::None => return Ok(()),
+        }
+        self.end_record()
     }
 }

@@ -1,13 +1,13 @@
 //! The configuration file as typed.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 use sidewatch_enrich::EnrichSettings;
 
-use super::{ConfigError, RuleEntry, SinkEntry, SourceEntry};
+use super::{ConfigError, Pack, RuleEntry, SinkEntry, SourceEntry};
 
 /// Largest configuration file read, in bytes.
 const LARGEST: u64 = 4 << 20;
@@ -26,6 +26,8 @@ pub struct ConfigFile {
     pub join: JoinSettings,
     /// Client address, location, networks, sites.
     pub enrichment: EnrichSettings,
+    /// Settings of the packs' tables, by pack.
+    pub packs: BTreeMap<String, toml::Table>,
     /// Where events come from.
     pub sources: Vec<SourceEntry>,
     /// Changes to the packs' detection rules, or further ones.
@@ -42,6 +44,7 @@ impl Default for ConfigFile {
             admin: AdminSettings::default(),
             join: JoinSettings::default(),
             enrichment: EnrichSettings::default(),
+            packs: BTreeMap::new(),
             sources: Vec::new(),
             rules: Vec::new(),
             sinks: Vec::new(),
@@ -140,6 +143,22 @@ impl ConfigFile {
             entry,
             message,
         };
+        // Packs in directories are known by the id they give themselves.
+        let own: Vec<Pack> = self
+            .sources
+            .iter()
+            .filter_map(|source| source.pack.as_deref().filter(|name| name.contains('/')))
+            .filter_map(|name| Pack::load(name).ok())
+            .collect();
+        for (id, settings) in &self.packs {
+            let loaded = match own.iter().find(|pack| pack.id == *id) {
+                Some(pack) => Ok(pack.clone()),
+                None => Pack::load(id),
+            };
+            loaded
+                .and_then(|mut pack| pack.set_all(settings))
+                .map_err(|error| entry(format!("packs.{id}"), error.to_string()))?;
+        }
         let mut seen = BTreeSet::new();
         for source in &self.sources {
             let label = format!("source `{}`", source.id);
@@ -193,6 +212,19 @@ mod tests {
         let file = ConfigFile::parse("x", "").unwrap();
         assert_eq!(file.admin.listen.unwrap().port(), 9180);
         assert!(file.join.enabled);
+    }
+
+    #[test]
+    fn settings_of_packs_are_checked() {
+        let text = "[packs.archivematica]\nstorage_service_port = [8000]\n";
+        assert!(ConfigFile::parse("x", text).is_ok());
+        for (text, hint) in [
+            ("[packs.archivematca]\n", "archivematica"),
+            ("[packs.mattermost]\nsite = 1\n", "site_path"),
+        ] {
+            let error = ConfigFile::parse("x", text).unwrap_err().to_string();
+            assert!(error.contains(hint), "{error}");
+        }
     }
 
     #[test]

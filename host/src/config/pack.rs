@@ -1,12 +1,19 @@
-//! Packs: a named bundle for one application, built into the program.
+//! Packs: a named bundle for one application, built into the program or read
+//! from a directory.
 //!
 //! A pack is data (`rules/packs/<id>/`): how its log lines look, where a
 //! request names user and session, what its requests mean (the mapping table)
 //! and which detection rules make sense for it.
 
+use std::path::Path;
+
 use serde::Deserialize;
 use serde_json::Value;
 use sidewatch_codecs::RequestSettings;
+use sidewatch_codecs::cef::CefSettings;
+
+/// Largest file of a pack read, in bytes.
+const LARGEST: u64 = 16 << 20;
 
 /// The texts of one pack.
 struct Source {
@@ -25,7 +32,7 @@ macro_rules! packs {
     };
 }
 
-const PACKS: [Source; 3] = packs!["nginx", "mattermost", "archivematica"];
+const PACKS: [Source; 4] = packs!["nginx", "mattermost", "archivematica", "auditmatica"];
 
 /// A pack, decoded.
 #[derive(Debug, Clone)]
@@ -44,6 +51,8 @@ pub struct Pack {
     pub detections: Vec<String>,
     /// Parameters of its `event-mapping` rule.
     pub mapping: Value,
+    /// How consumers of its audit trail expect CEF, where they do.
+    pub cef: Option<CefSettings>,
 }
 
 #[derive(Deserialize)]
@@ -60,6 +69,8 @@ struct PackFile {
     request: RequestSettings,
     #[serde(default)]
     detections: Vec<String>,
+    #[serde(default)]
+    cef: Option<CefSettings>,
 }
 
 /// A pack that is not there or not right.
@@ -81,6 +92,28 @@ pub enum PackError {
         /// What is wrong.
         message: String,
     },
+    /// The table has no such setting.
+    #[error("pack `{pack}` has no setting `{name}`; it has {known}")]
+    Setting {
+        /// The pack.
+        pack: String,
+        /// The setting.
+        name: String,
+        /// The settings there are.
+        known: String,
+    },
+    /// A value the setting cannot have.
+    #[error("setting `{name}` of pack `{pack}`: `{value}` is not {expected}")]
+    Value {
+        /// The pack.
+        pack: String,
+        /// The setting.
+        name: String,
+        /// The value.
+        value: String,
+        /// What it should be.
+        expected: &'static str,
+    },
 }
 
 impl Pack {
@@ -89,11 +122,15 @@ impl Pack {
         PACKS.iter().map(|source| source.id)
     }
 
-    /// The pack of that name.
+    /// The pack of that name, or in that directory: a text with a slash is a
+    /// path.
     ///
     /// # Errors
     /// There is none, or its files are damaged.
     pub fn load(name: &str) -> Result<Self, PackError> {
+        if name.contains('/') {
+            return Self::read(Path::new(name));
+        }
         let source = PACKS
             .iter()
             .find(|source| source.id == name)
@@ -107,6 +144,18 @@ impl Pack {
         })
     }
 
+    fn read(directory: &Path) -> Result<Self, PackError> {
+        let damaged = |message| PackError::Damaged {
+            name: directory.display().to_string(),
+            message,
+        };
+        let text = |file: &str| {
+            read_to_string(&directory.join(file))
+                .map_err(|error| damaged(format!("{file}: {error}")))
+        };
+        Self::parse(&text("pack.toml")?, &text("mapping.toml")?).map_err(damaged)
+    }
+
     fn parse(pack: &str, mapping: &str) -> Result<Self, String> {
         let PackFile {
             id,
@@ -116,6 +165,7 @@ impl Pack {
             dataset,
             request,
             detections,
+            cef,
         } = toml::from_str(pack).map_err(|error| format!("pack.toml: {error}"))?;
         let mapping: Value =
             toml::from_str(mapping).map_err(|error| format!("mapping.toml: {error}"))?;
@@ -127,8 +177,91 @@ impl Pack {
             request,
             detections,
             mapping,
+            cef,
         })
     }
+
+    /// Gives a setting of the table the values, which have to be of the kind
+    /// its default is.
+    ///
+    /// # Errors
+    /// There is no such setting, or a value is of another kind.
+    pub fn set(&mut self, name: &str, values: &[&str]) -> Result<(), PackError> {
+        let default = self.setting(name)?.clone();
+        let kind = match &default {
+            Value::Array(several) => several.first().cloned().unwrap_or(Value::Null),
+            one => one.clone(),
+        };
+        let mut read = Vec::new();
+        for value in values {
+            let (parsed, expected) = match kind {
+                Value::Bool(_) => (value.parse().map(Value::Bool).ok(), "true or false"),
+                Value::Number(_) => (number(value), "a whole number"),
+                // An empty list has no kind to go by.
+                Value::Null => (number(value).or(Some((*value).into())), ""),
+                _ => (Some((*value).into()), ""),
+            };
+            read.push(parsed.ok_or_else(|| PackError::Value {
+                pack: self.id.clone(),
+                name: name.to_owned(),
+                value: (*value).to_owned(),
+                expected,
+            })?);
+        }
+        *self.setting(name)? = match read.len() {
+            1 => read.remove(0),
+            _ => Value::Array(read),
+        };
+        Ok(())
+    }
+
+    /// Takes settings from a configuration file.
+    ///
+    /// # Errors
+    /// There is no such setting.
+    pub fn set_all(&mut self, settings: &toml::Table) -> Result<(), PackError> {
+        for (name, value) in settings {
+            let value = serde_json::to_value(value).unwrap_or(Value::Null);
+            *self.setting(name)? = value;
+        }
+        Ok(())
+    }
+
+    fn setting(&mut self, name: &str) -> Result<&mut Value, PackError> {
+        let pack = self.id.clone();
+        let settings = self
+            .mapping
+            .get_mut("settings")
+            .and_then(Value::as_object_mut);
+        let known = settings.as_ref().map_or_else(String::new, |settings| {
+            let names: Vec<_> = settings.keys().map(String::as_str).collect();
+            names.join(", ")
+        });
+        settings
+            .and_then(|settings| settings.get_mut(name))
+            .ok_or_else(|| PackError::Setting {
+                pack,
+                name: name.to_owned(),
+                known: if known.is_empty() {
+                    "none".to_owned()
+                } else {
+                    known
+                },
+            })
+    }
+}
+
+fn read_to_string(path: &Path) -> std::io::Result<String> {
+    use std::io::Read as _;
+    let mut text = String::new();
+    std::fs::File::open(path)?
+        .take(LARGEST)
+        .read_to_string(&mut text)?;
+    Ok(text)
+}
+
+fn number(text: &str) -> Option<Value> {
+    text.parse::<u64>().ok().map(Value::from)
 }
 
 #[cfg(test)]
@@ -147,6 +280,23 @@ mod tests {
                 )
                 .unwrap();
         }
+    }
+
+    #[test]
+    fn settings_keep_their_kind() {
+        let mut pack = Pack::load("archivematica").unwrap();
+        pack.set("storage_service_url", &["https://a", "https://b"])
+            .unwrap();
+        pack.set("storage_service_port", &["8000"]).unwrap();
+        pack.set("suppress_unspecified", &["true"]).unwrap();
+        let settings = &pack.mapping["settings"];
+        assert_eq!(settings["storage_service_url"][1], "https://b");
+        assert_eq!(settings["storage_service_port"], 8000);
+        assert_eq!(settings["suppress_unspecified"], true);
+        let error = pack.set("suppress_unspecified", &["maybe"]).unwrap_err();
+        assert!(error.to_string().contains("true or false"), "{error}");
+        let error = pack.set("storage_url", &["x"]).unwrap_err();
+        assert!(error.to_string().contains("storage_service_url"), "{error}");
     }
 
     #[test]

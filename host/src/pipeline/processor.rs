@@ -43,6 +43,13 @@ impl Processor {
         self.rules.evaluate(events, &mut self.raw);
     }
 
+    /// Evaluates a batch without enriching it: for outputs that show nothing
+    /// but the record itself.
+    pub fn map(&mut self, events: &mut [Box<Event>]) {
+        self.raw.clear();
+        self.rules.evaluate(events, &mut self.raw);
+    }
+
     /// Whether the last batch raised findings.
     #[must_use]
     pub fn has_findings(&self) -> bool {

@@ -136,12 +136,21 @@ pub fn engine(data_directory: &Path, keys: &Keys) -> Result<Engine, EngineError>
 /// The packs of a configuration with their sources.
 fn packs(config: &ConfigFile) -> Result<Vec<PackInUse>, PackError> {
     let mut packs: Vec<PackInUse> = Vec::new();
+    let mut names: Vec<&str> = Vec::new();
     for source in &config.sources {
         let name = source.pack.as_deref().unwrap_or("nginx");
         let id = Arc::from(source.id.as_str());
-        match packs.iter_mut().find(|(pack, _)| pack.id == name) {
+        let known = names.iter().position(|known| *known == name);
+        match known.and_then(|at| packs.get_mut(at)) {
             Some((_, sources)) => sources.push(id),
-            None => packs.push((Pack::load(name)?, vec![id])),
+            None => {
+                let mut pack = Pack::load(name)?;
+                if let Some(settings) = config.packs.get(&pack.id) {
+                    pack.set_all(settings)?;
+                }
+                names.push(name);
+                packs.push((pack, vec![id]));
+            }
         }
     }
     Ok(packs)

@@ -148,3 +148,85 @@ proptest! {
         }
     }
 }
+
+fn request_settings() -> CefSettings {
+    CefSettings {
+        vendor: "Artefactual Systems, Inc.".into(),
+        version: "hosted".into(),
+        layout: Layout::Request,
+        ..CefSettings::default()
+    }
+}
+
+fn requested(event: Event) -> String {
+    let mut out = Vec::new();
+    encode(
+        &Delivery::Event(event.into()),
+        &request_settings(),
+        &mut out,
+    );
+    String::from_utf8(out).unwrap()
+}
+
+#[test]
+fn the_short_layout_has_its_keys_in_their_order() {
+    let mut event = Event::new();
+    event.time = TIME;
+    event.peer_ip = Some("192.0.2.7".parse().unwrap());
+    event.severity = Some(3);
+    for (field, text) in [
+        (Field::ObserverProduct, "Archivematica"),
+        (Field::EventCode, "16"),
+        (Field::SidewatchName, "AIP downloaded"),
+        (Field::UserAgentOriginal, "curl/8 a=b|c\\d"),
+        (Field::HttpRequestMethod, "GET"),
+        (Field::UrlOriginal, "/x?y=1"),
+        (Field::UserName, "zoë\n\u{85}"),
+        (Field::Message, "UUID:1"),
+    ] {
+        event.set(field, text);
+    }
+    assert_eq!(
+        requested(event),
+        "CEF:0|Artefactual Systems, Inc.|Archivematica|hosted|16|AIP downloaded|3|\
+         cs1Label=requestClientApplication cs1=curl/8 a\\=b|c\\\\d rt=Nov 21 2026 01:02:03 \
+         requestMethod=GET request=/x?y\\=1 src=192.0.2.7 suser=zoë\\n<U+0085> msg=UUID:1"
+    );
+}
+
+#[test]
+fn what_is_absent_is_left_out_of_the_short_layout() {
+    let mut event = Event::new();
+    event.time = -1;
+    event.source_ip = Some("2001:db8::7".parse().unwrap());
+    event.set(Field::EventAction, "a|b");
+    assert_eq!(
+        requested(event),
+        "CEF:0|Artefactual Systems, Inc.|Sidewatch|hosted|a\\|b|a\\|b|0|\
+         rt=Dec 31 1969 23:59:59 src=2001:db8::7"
+    );
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(256))]
+    #[test]
+    fn the_short_layout_is_one_line_that_reads_back(
+        agent in "[ -~]{0,20}\\PC{0,20}", user in "\\PC{1,20}", name in "[a-z|\\\\]{1,9}"
+    ) {
+        let mut event = Event::new();
+        event.set(Field::UserAgentOriginal, &agent);
+        event.set(Field::UserName, &user);
+        event.set(Field::SidewatchName, &name);
+        let line = requested(event);
+        prop_assert!(!line.contains(['\n', '\r']));
+        let record = decode(&line).unwrap();
+        prop_assert_eq!(&record.name, &name);
+        let found = |key| extension(&record, key).unwrap_or_default().to_owned();
+        if !agent.is_empty() && !agent.chars().any(is_unsafe) && !agent.ends_with(' ') {
+            prop_assert_eq!(found("cs1"), agent);
+        }
+        if !user.chars().any(is_unsafe) && !user.ends_with(' ') {
+            prop_assert_eq!(found("suser"), user);
+        }
+    }
+}

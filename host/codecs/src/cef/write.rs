@@ -2,7 +2,7 @@
 
 use sidewatch_event::{Delivery, Event, Field, Finding, NetworkKind};
 
-use super::CefSettings;
+use super::{CefSettings, Layout, request};
 use crate::evidence;
 use crate::text::{cut, is_unsafe, push_visible};
 
@@ -59,36 +59,58 @@ const MESSAGE_LENGTH: usize = 1023;
 
 /// Appends one record, without a line end.
 pub fn encode(delivery: &Delivery, settings: &CefSettings, out: &mut Vec<u8>) {
-    let mut text = String::with_capacity(1024);
     match delivery {
-        Delivery::Event(event) => write_event(event, delivery.severity(), settings, &mut text),
-        Delivery::Finding(finding) => write_finding(finding, settings, &mut text),
+        Delivery::Event(event) => encode_event(event, settings, out),
+        Delivery::Finding(finding) => {
+            let mut text = String::with_capacity(1024);
+            write_finding(finding, settings, &mut text);
+            out.extend_from_slice(text.as_bytes());
+        }
     }
-    out.extend_from_slice(text.as_bytes());
 }
 
-fn write_event(event: &Event, severity: u8, settings: &CefSettings, out: &mut String) {
-    let first = |fields: &[Field]| {
-        fields
-            .iter()
-            .find_map(|field| event.get(*field).filter(|text| !text.is_empty()))
-    };
-    let class =
-        first(&[Field::EventCode, Field::EventAction, Field::EventDataset]).unwrap_or("event");
-    let name = first(&[
-        Field::SidewatchName,
-        Field::EventAction,
-        Field::EventDataset,
-    ])
-    .unwrap_or("event");
-    write_header(event, settings, class, name, severity, out);
-    let mut extension = Extension { out, first: true };
-    let time = if event.time == 0 {
+/// Appends one event as a record, without a line end.
+pub fn encode_event(event: &Event, settings: &CefSettings, out: &mut Vec<u8>) {
+    let severity = event.severity_or_mapped();
+    match settings.layout {
+        Layout::Request => request::write(event, severity, settings, out),
+        Layout::Full => {
+            let mut text = String::with_capacity(1024);
+            write_event(event, severity, settings, &mut text);
+            out.extend_from_slice(text.as_bytes());
+        }
+    }
+}
+
+/// The first of these fields that holds something.
+fn first<'e>(event: &'e Event, fields: &[Field]) -> Option<&'e str> {
+    fields
+        .iter()
+        .find_map(|field| event.get(*field).filter(|text| !text.is_empty()))
+}
+
+/// Device event class id and name.
+pub(super) fn class_and_name(event: &Event) -> (&str, &str) {
+    use Field::{EventAction, EventCode, EventDataset, SidewatchName};
+    let class = first(event, &[EventCode, EventAction, EventDataset]);
+    let name = first(event, &[SidewatchName, EventAction, EventDataset]);
+    (class.unwrap_or("event"), name.unwrap_or("event"))
+}
+
+/// When it happened, else when it was received.
+pub(super) fn event_time(event: &Event) -> i64 {
+    if event.time == 0 {
         event.received
     } else {
         event.time
-    };
-    extension.add("rt", &time.to_string(), 32);
+    }
+}
+
+fn write_event(event: &Event, severity: u8, settings: &CefSettings, out: &mut String) {
+    let (class, name) = class_and_name(event);
+    write_header(event, settings, class, name, severity, out);
+    let mut extension = Extension { out, first: true };
+    extension.add("rt", &event_time(event).to_string(), 32);
     extension.add("externalId", &format!("{:032x}", event.id), 40);
     extension.add(
         "cat",
@@ -109,7 +131,7 @@ fn write_event(event: &Event, severity: u8, settings: &CefSettings, out: &mut St
         labels.push_str(text);
     }
     extension.labelled("cs6", "cs6Label", "labels", &labels);
-    let message = first(&[Field::Message, Field::ErrorMessage]).unwrap_or_default();
+    let message = first(event, &[Field::Message, Field::ErrorMessage]).unwrap_or_default();
     extension.add("msg", message, MESSAGE_LENGTH);
 }
 

@@ -12,6 +12,7 @@
 
 mod file;
 mod find;
+mod open;
 
 use std::fs::Metadata;
 use std::io::{self, Read};
@@ -22,6 +23,7 @@ use sha2::{Digest as _, Sha256};
 
 pub use file::{CheckpointError, CheckpointFile, OutputMark};
 pub use find::{Candidate, assign, rotated_since};
+pub use open::{Lines, Opened, look_at, open};
 
 /// Most bytes of a file's beginning that are digested.
 pub const HEAD: usize = 64 * 1024;

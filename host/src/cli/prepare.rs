@@ -1,0 +1,154 @@
+//! What the verbs that read logs have in common: which pack, which settings,
+//! which rules.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, Result, bail};
+use clap::Args;
+use sidewatch_codecs::LogFormat;
+use sidewatch_codecs::cef::CefSettings;
+use sidewatch_enrich::Enricher;
+
+use crate::config::secrets::{Keys, personal_directory};
+use crate::config::{ConfigFile, Pack, rules};
+use crate::pipeline::Processor;
+use crate::pipeline::run::{engine, log_format};
+
+/// Setting of a pack that names a second application by its base URL.
+const BASE_URL: &str = "storage_service_url";
+
+/// What `replay`, `overview` and `explain` have in common.
+#[derive(Debug, Args)]
+pub struct Common {
+    /// Pack of the application the log is from: a name, or the directory of a pack of your own
+    #[arg(long, default_value = "nginx", value_name = "NAME")]
+    pub pack: String,
+    /// The log's own `log_format`: a preset's name, the format text, or the whole directive as in nginx.conf [default: the pack's]
+    #[arg(long, value_name = "TEXT")]
+    pub log_format: Option<String>,
+    /// Base URL of Archivematica's Storage Service as browsers see it (pack archivematica); may be given again
+    #[arg(long, value_name = "URL")]
+    pub ss_base_url: Vec<String>,
+    /// Another setting of the pack's table, such as storage_service_port=8000; may be given again
+    #[arg(long, value_name = "NAME=VALUE")]
+    pub setting: Vec<String>,
+    /// Take enrichment, rules and settings of packs from this configuration file
+    #[arg(long, short, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// GeoIP city database (.mmdb)
+    #[arg(long, value_name = "FILE")]
+    pub geoip_city: Option<PathBuf>,
+    /// GeoIP autonomous-system database (.mmdb)
+    #[arg(long, value_name = "FILE")]
+    pub geoip_asn: Option<PathBuf>,
+    /// Directory with rule components [default: beside the program]
+    #[arg(long, value_name = "DIRECTORY")]
+    pub rules: Option<PathBuf>,
+}
+
+impl Common {
+    /// Whether anything is known that detections or enrichment could use
+    /// beyond the log itself.
+    pub(crate) fn has_context(&self) -> bool {
+        self.config.is_some() || self.geoip_city.is_some() || self.geoip_asn.is_some()
+    }
+
+    /// The pack with its settings as the arguments want them.
+    ///
+    /// # Errors
+    /// A pack or setting that does not exist.
+    pub(crate) fn load_pack(&self, config: &ConfigFile) -> Result<Pack> {
+        let mut pack = Pack::load(&self.pack)?;
+        if let Some(settings) = config.packs.get(&pack.id) {
+            pack.set_all(settings)?;
+        }
+        if !self.ss_base_url.is_empty() {
+            let urls: Vec<&str> = self.ss_base_url.iter().map(String::as_str).collect();
+            pack.set(BASE_URL, &urls).context("--ss-base-url")?;
+        }
+        let mut names: Vec<(&str, Vec<&str>)> = Vec::new();
+        for setting in &self.setting {
+            let Some((name, value)) = setting.split_once('=') else {
+                bail!("--setting `{setting}` is not NAME=VALUE");
+            };
+            match names.iter_mut().find(|(known, _)| *known == name) {
+                Some((_, values)) => values.push(value),
+                None => names.push((name, vec![value])),
+            }
+        }
+        for (name, values) in names {
+            pack.set(name, &values).context("--setting")?;
+        }
+        Ok(pack)
+    }
+}
+
+/// Everything a line goes through.
+pub struct Prepared {
+    /// Reads lines.
+    pub format: LogFormat,
+    /// The format as text, for messages.
+    pub format_text: String,
+    /// Enricher and rules.
+    pub processor: Processor,
+    /// How the pack's consumers expect CEF.
+    pub cef: Option<CefSettings>,
+}
+
+/// Rules of one pack and nothing else, for its tests.
+///
+/// # Errors
+/// Says which part cannot be used.
+pub(crate) fn prepare_pack(pack: Pack, rules: Option<&Path>) -> Result<Prepared> {
+    let config = ConfigFile {
+        data_directory: personal_directory(),
+        ..ConfigFile::default()
+    };
+    assemble(&config, pack, None, rules)
+}
+
+/// Changes to the pack before rules are built from it.
+pub(crate) type Adjust<'a> = &'a dyn Fn(&mut Pack) -> Result<()>;
+
+/// Builds codec, enricher and rules from the arguments.
+///
+/// # Errors
+/// Says which part cannot be used.
+pub(crate) fn prepare(common: &Common, adjust: Adjust<'_>) -> Result<Prepared> {
+    let mut config = match &common.config {
+        Some(path) => ConfigFile::load(path)?,
+        None => ConfigFile {
+            data_directory: personal_directory(),
+            ..ConfigFile::default()
+        },
+    };
+    let geoip = &mut config.enrichment.geoip;
+    geoip.city = common.geoip_city.clone().or(geoip.city.take());
+    geoip.asn = common.geoip_asn.clone().or(geoip.asn.take());
+    let mut pack = common.load_pack(&config)?;
+    adjust(&mut pack)?;
+    let log_format = common.log_format.as_deref();
+    assemble(&config, pack, log_format, common.rules.as_deref())
+}
+
+fn assemble(
+    config: &ConfigFile,
+    pack: Pack,
+    format: Option<&str>,
+    components: Option<&Path>,
+) -> Result<Prepared> {
+    let format_text = format.unwrap_or(&pack.format).to_owned();
+    let format = log_format(&format_text, &pack).context("--log-format")?;
+    let keys = Keys::open(&config.data_directory)?;
+    let enricher = Enricher::new(&config.enrichment, keys.hash)?;
+    let engine = engine(&config.data_directory, &keys)?;
+    let directory = rules::rules_directory(components.or(config.rules_directory.as_deref()))?;
+    let cef = pack.cef.clone();
+    let rule_set = rules::build(&engine, &directory, &[(pack, Vec::new())], &config.rules)?;
+    Ok(Prepared {
+        format,
+        format_text,
+        processor: Processor::new(enricher, rule_set),
+        cef,
+    })
+}
