@@ -10,6 +10,7 @@
 )]
 
 mod archivematica;
+mod audit_trail;
 mod auditmatica;
 mod authoring;
 mod bad_components;

@@ -122,14 +122,16 @@ impl Pack {
         PACKS.iter().map(|source| source.id)
     }
 
-    /// The pack of that name, or in that directory: a text with a slash is a
-    /// path.
+    /// The pack of that name, or in that directory. Names of packs of the
+    /// program come first; a text with a slash is always a path.
     ///
     /// # Errors
     /// There is none, or its files are damaged.
     pub fn load(name: &str) -> Result<Self, PackError> {
-        if name.contains('/') {
-            return Self::read(Path::new(name));
+        let directory = Path::new(name);
+        let built_in = PACKS.iter().any(|source| source.id == name);
+        if name.contains('/') || (!built_in && directory.join("pack.toml").is_file()) {
+            return Self::read(directory);
         }
         let source = PACKS
             .iter()
