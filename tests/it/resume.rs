@@ -101,7 +101,8 @@ fn a_log_that_grows_is_read_on() {
     let site = Site::new();
     site.append("access.log", &lines(0..3));
     assert_eq!(site.replay(&["access.log"]).code, 0);
-    let (begun, rest) = line(3).split_at(40).into();
+    let fourth = line(3);
+    let (begun, rest) = fourth.split_at(40);
     site.append("access.log", begun);
     let run = site.replay(&["access.log"]);
     assert_eq!(site.written(), numbers(0..3), "half a line waits");

@@ -49,6 +49,8 @@ enum Role {
     Session,
     Device,
     Label(Box<str>),
+    /// Only that there is something.
+    Flag(Box<str>),
 }
 
 /// A value looked for. Of several for one role the lowest rank wins.
@@ -106,6 +108,11 @@ impl RequestCodec {
                 rank: 0,
             });
         }
+        wants.extend(settings.flags.iter().map(|place| Want {
+            place: place.clone(),
+            role: Role::Flag(place.label().into()),
+            rank: 0,
+        }));
         Ok(Self {
             settings: settings.clone(),
             wants,
@@ -340,6 +347,12 @@ impl<'a> Reading<'a, '_> {
             Role::Session => 2,
             Role::Device => 3,
             Role::Label(ref name) => return self.label(name, value),
+            Role::Flag(ref name) => {
+                if !matches!(value, b"false" | b"null" | b"0") {
+                    self.event.set_label(name, "true");
+                }
+                return;
+            }
         };
         let Some(best) = self.best.get_mut(slot) else {
             return;
@@ -360,7 +373,7 @@ impl<'a> Reading<'a, '_> {
                     .set_with(Field::DeviceId, |out| key.write("device", value, out));
             }
             Role::Device => self.set(Field::DeviceId, value),
-            Role::Label(_) => {}
+            Role::Label(_) | Role::Flag(_) => {}
         }
     }
 

@@ -67,6 +67,9 @@ pub struct RequestSettings {
     /// Body fields, query keys or headers kept as labels, under the last part
     /// of their name.
     pub labels: Vec<Locator>,
+    /// Places of which is kept that they hold something, not what: the label
+    /// is `true`. May therefore name secrets.
+    pub flags: Vec<Locator>,
 }
 
 impl Default for RequestSettings {
@@ -80,6 +83,7 @@ impl Default for RequestSettings {
             session: Vec::new(),
             device: Vec::new(),
             labels: Vec::new(),
+            flags: Vec::new(),
         }
     }
 }

@@ -22,6 +22,7 @@ fn settings() -> RequestSettings {
         session: places(&["cookie:MMAUTHTOKEN"]),
         device: places(&["json:/device_id", "cookie:device"]),
         labels: places(&["form:choice", "json:/props/kind"]),
+        flags: places(&["form:new_password", "form:enabled"]),
         ..RequestSettings::default()
     }
 }
@@ -109,6 +110,18 @@ fn a_peer_on_a_unix_socket_is_no_address() {
     );
     let event = decode("/", &[("x-real-ip", b"nonsense")], b"", false);
     assert_eq!(event.peer_ip, Some([127, 0, 0, 1].into()));
+}
+
+#[test]
+fn of_a_flag_is_kept_that_it_was_set_and_nothing_else() {
+    let form: (&str, &[u8]) = ("content-type", b"application/x-www-form-urlencoded");
+    let event = decode("/", &[form], b"new_password=s3cret&enabled=false", false);
+    assert_eq!(event.label("new_password"), Some("true"));
+    assert_eq!(event.label("enabled"), None);
+    assert!(!format!("{event:?}").contains("s3cret"));
+    let event = decode("/", &[form], b"new_password=&enabled=on", false);
+    assert_eq!(event.label("new_password"), None);
+    assert_eq!(event.label("enabled"), Some("true"));
 }
 
 #[test]
