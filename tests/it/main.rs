@@ -16,6 +16,7 @@ mod authoring;
 mod bad_components;
 mod bad_configuration;
 mod bad_surroundings;
+mod evaluate;
 mod findings;
 mod harmless;
 mod health;
@@ -26,3 +27,4 @@ mod replay;
 mod resume;
 
 mod shutdown;
+mod vectors;

@@ -154,6 +154,18 @@ impl Snapshot {
                 Kind::Counter,
                 read(&counters.findings),
             ),
+            single(
+                "pipeline_findings_withheld",
+                "Findings about places held back because a proxy hides the clients",
+                Kind::Counter,
+                read(&counters.findings_withheld),
+            ),
+            single(
+                "pipeline_clients_hidden",
+                "1 while more than 90 % of events come from one private address: see enrichment.trusted_proxies",
+                Kind::Gauge,
+                read(&counters.clients_hidden),
+            ),
         ]
     }
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use anyhow::{Context as _, Result, bail};
 use clap::Args;
 use sidewatch_codecs::Decoder as _;
-use sidewatch_event::{Activity, Event};
+use sidewatch_event::{Activity, Event, NetworkKind};
 use sidewatch_sources::identity;
 
 use super::prepare::{Common, prepare};
@@ -136,6 +136,14 @@ fn verdicts(
                 }
             }
         }
+    }
+    if event.network_kind == NetworkKind::Private {
+        writeln!(
+            text,
+            "{:<10} the client's address is private: rules about places say nothing of it; if it is a proxy's, \
+             pass the client on and list the proxy in enrichment.trusted_proxies",
+            "hint"
+        )?;
     }
     text.push('\n');
     Ok(())

@@ -143,6 +143,12 @@ impl<C: Consumer> Feed<C> {
         failure.map_or(Ok(()), |error| Err(Ended::Input(error)))
     }
 
+    /// Findings held back, while a proxy hides the clients.
+    pub(super) fn withheld(&self) -> Option<u64> {
+        let processor = &self.prepared.processor;
+        processor.clients.is_hidden().then_some(processor.withheld)
+    }
+
     /// Whether detections look at the events.
     pub(super) fn has_detections(&self) -> bool {
         !self.prepared.processor.rules.detections.is_empty()

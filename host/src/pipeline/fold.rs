@@ -113,6 +113,11 @@ impl Folder {
         count(&counters.suppressed, suppressed);
         count(&counters.forwarded, events.len() - suppressed);
         count(&counters.findings, findings.len());
+        let hidden = u64::from(self.processor.clients.is_hidden());
+        counters.clients_hidden.store(hidden, Ordering::Release);
+        counters
+            .findings_withheld
+            .store(self.processor.withheld, Ordering::Release);
         // Findings first: they are what somebody waits for.
         let deliveries: Vec<Delivery> = findings
             .into_iter()

@@ -9,6 +9,7 @@
 
 pub mod findings;
 mod fold;
+pub mod hidden_clients;
 mod join;
 pub mod processor;
 pub mod run;

@@ -8,6 +8,7 @@ use sidewatch_enrich::Enricher;
 use sidewatch_event::{Event, Finding};
 
 use super::findings;
+use super::hidden_clients::HiddenClients;
 
 /// Enricher and rules together.
 #[derive(Debug)]
@@ -16,6 +17,10 @@ pub struct Processor {
     pub enricher: Enricher,
     /// The rules in force.
     pub rules: RuleSet,
+    /// Whether a proxy hides the clients.
+    pub clients: HiddenClients,
+    /// Findings held back because of that.
+    pub withheld: u64,
     raw: Vec<RawFinding>,
 }
 
@@ -26,6 +31,8 @@ impl Processor {
         Self {
             enricher,
             rules,
+            clients: HiddenClients::default(),
+            withheld: 0,
             raw: Vec::new(),
         }
     }
@@ -39,8 +46,14 @@ impl Processor {
                 event.time = event.received;
             }
             self.enricher.enrich(event);
+            self.clients.observe(event);
         }
+        self.clients.review();
         self.rules.evaluate(events, &mut self.raw);
+        let found = self.raw.len();
+        self.raw
+            .retain(|finding| !self.clients.withholds(&finding.evidence));
+        self.withheld += (found - self.raw.len()) as u64;
     }
 
     /// Evaluates a batch without enriching it: for outputs that show nothing

@@ -26,6 +26,10 @@ pub struct PipelineCounters {
     pub forwarded: AtomicU64,
     /// Findings handed to the sinks' filters.
     pub findings: AtomicU64,
+    /// Findings about places held back because a proxy hides the clients.
+    pub findings_withheld: AtomicU64,
+    /// 1 while a proxy hides the clients.
+    pub clients_hidden: AtomicU64,
 }
 
 impl PipelineCounters {

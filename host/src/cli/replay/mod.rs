@@ -23,6 +23,7 @@ use super::prepare::{Common, prepare};
 use super::syslog_output::SyslogArguments;
 use super::{INCOMPLETE, terminal};
 use crate::config::Pack;
+use crate::pipeline::hidden_clients::HINT;
 use resume::{Planned, Resume};
 
 /// What to replay.
@@ -166,6 +167,9 @@ fn summary(feed: &Feed<Output>, started: Instant) {
     }
     if feed.tally.events > 0 && feed.tally.with_user == 0 {
         text.push_str(NO_USER);
+    }
+    if let Some(withheld) = feed.withheld() {
+        text.push_str(&format!("  {HINT} ({withheld} findings held back)\n"));
     }
     terminal::note(text.trim_end());
 }
