@@ -7,7 +7,7 @@ set -euo pipefail
 cd "$(dirname "$0")/../.."
 target=$(realpath -m "${CARGO_TARGET_DIR:-target}")
 sidewatch=${SIDEWATCH:-$target/release/sidewatch}
-lines=${1:-200000}
+lines=${1:-50000}
 [ -x "$sidewatch" ] || { echo "no $sidewatch; run: make build" >&2; exit 1; }
 make -s auditmatica
 [ -x "$target/auditmatica/bin/auditmatica" ] || exit 1
