@@ -1,0 +1,398 @@
+//! The committing thread: takes batches, writes them as frames of one sync,
+//! and only then says so.
+//!
+//! What arrives during a sync shares the next one. A disk that refuses is
+//! tried again until it gives in; meanwhile the batches wait here, in order,
+//! and everybody upstream waits behind them.
+
+use std::collections::{HashMap, HashSet, VecDeque};
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender};
+use std::time::{Duration, Instant};
+
+use crate::batch::{self, Batch, Scratch, section};
+use crate::frame;
+use crate::journal::Journal;
+use crate::progress::Progress;
+use crate::room;
+use crate::segment::Segment;
+use crate::shared::{Committed, Shared};
+
+/// Records under one sync after which no further batch joins.
+const GROUP_RECORDS: usize = 4096;
+/// How often progress of the sinks is noted when nothing is committed.
+const IDLE: Duration = Duration::from_millis(50);
+/// Longest wait between two attempts on a disk that refuses.
+const LONGEST_WAIT: Duration = Duration::from_secs(1);
+/// How long a refusing disk is still tried once shutdown has begun.
+const LAST_ATTEMPTS: Duration = Duration::from_secs(3);
+/// Most files whose positions are kept; the longest untouched go first.
+const POSITIONS: usize = 10_000;
+
+/// The committing thread has ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the store has ended")]
+pub struct Closed;
+
+/// Where batches are handed in. The store ends when it is dropped.
+#[derive(Debug)]
+pub struct Committer {
+    pub(crate) batches: SyncSender<Box<Batch>>,
+}
+
+impl Committer {
+    /// Hands a batch in; waits while many are being committed.
+    ///
+    /// # Errors
+    /// The store ended; the batch is lost, and was never acknowledged.
+    pub fn commit(&self, batch: Box<Batch>) -> Result<(), Closed> {
+        self.batches.send(batch).map_err(|_| Closed)
+    }
+}
+
+/// Called with a batch's receipt once it is in safety.
+pub(crate) type OnCommit = Box<dyn FnMut(u64) + Send>;
+
+pub(crate) struct Worker {
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) journal: Journal,
+    pub(crate) segment_bytes: u64,
+    pub(crate) window_bytes: usize,
+    /// Offset by file, with the frame it last changed in.
+    pub(crate) positions: HashMap<u128, (u64, u64)>,
+    pub(crate) parked: VecDeque<(u64, u128)>,
+    pub(crate) live: HashSet<u128>,
+    pub(crate) checkpoints: SyncSender<u64>,
+    pub(crate) next: u64,
+    /// Records taken to be offered again.
+    pub(crate) carried: u64,
+    pub(crate) on_commit: OnCommit,
+    pub(crate) scratch: Scratch,
+    pub(crate) buffer: Vec<u8>,
+}
+
+impl std::fmt::Debug for Worker {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter
+            .debug_struct("Worker")
+            .field("next", &self.next)
+            .finish_non_exhaustive()
+    }
+}
+
+/// What an attempt to write a group made.
+struct Written {
+    segment: Option<Segment>,
+    length: u64,
+    sizes: Vec<usize>,
+    first: u64,
+    progress: Vec<Progress>,
+}
+
+impl Worker {
+    pub(crate) fn run(mut self, batches: &Receiver<Box<Batch>>) {
+        let mut group = Vec::new();
+        loop {
+            match batches.recv_timeout(IDLE) {
+                Ok(batch) => {
+                    let mut records = batch.records.len();
+                    group.push(batch);
+                    while records < GROUP_RECORDS
+                        && let Ok(batch) = batches.try_recv()
+                    {
+                        records += batch.records.len().max(1);
+                        group.push(batch);
+                    }
+                }
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => break,
+            }
+            if !self.work(&mut group) {
+                break;
+            }
+        }
+        // Dropping the receiver refuses whoever still hands in.
+        self.shared.closing.store(true, Ordering::Release);
+        self.note_progress(true);
+        self.shared.closed.store(true, Ordering::Release);
+        let last = self.shared.lock().last;
+        self.shared.committed.send_replace(last);
+    }
+
+    /// Commits a group, or notes progress when there is none. `false` when the
+    /// store has to end with the group uncommitted.
+    fn work(&mut self, group: &mut Vec<Box<Batch>>) -> bool {
+        if !group.is_empty() && !self.wait_for_room() {
+            return false;
+        }
+        self.take_carried(group);
+        if group.is_empty() {
+            self.note_progress(false);
+            self.clear_away();
+            return true;
+        }
+        let started = Instant::now();
+        let Some(written) = self.write_until_done(group) else {
+            return false;
+        };
+        let elapsed = u64::try_from(started.elapsed().as_nanos()).unwrap_or(u64::MAX);
+        self.shared.commits.fetch_add(1, Ordering::Relaxed);
+        self.shared
+            .commit_nanoseconds
+            .fetch_add(elapsed, Ordering::Relaxed);
+        self.accept(group, written);
+        self.clear_away();
+        true
+    }
+
+    /// Adds records that are offered again. Dropping and offering again get
+    /// into the same frame, so that no finding is lost in between.
+    fn take_carried(&mut self, group: &mut Vec<Box<Batch>>) {
+        let carried = std::mem::take(&mut self.shared.lock().carried);
+        if !carried.is_empty() {
+            self.carried += carried.len() as u64;
+            group.push(Box::new(Batch::of(carried, 0)));
+        }
+    }
+
+    /// Makes room where policies say so; waits where they say that. `false`
+    /// when shutdown came meanwhile.
+    fn wait_for_room(&self) -> bool {
+        loop {
+            match room::enforce(&self.shared, false) {
+                Ok(true) => {}
+                Ok(false) => break,
+                Err(error) => {
+                    tracing::warn!(%error, "no room can be made in the journal");
+                    break;
+                }
+            }
+            self.shared.blocked.store(true, Ordering::Release);
+            if self.shared.closing.load(Ordering::Acquire) {
+                return false;
+            }
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        self.shared.blocked.store(false, Ordering::Release);
+        true
+    }
+
+    fn write_until_done(&mut self, group: &mut Vec<Box<Batch>>) -> Option<Written> {
+        let mut wait = Duration::from_millis(10);
+        let mut closing_since = None;
+        loop {
+            let error = match self.attempt(group, true) {
+                Ok(written) => {
+                    if self.shared.trouble().is_some() {
+                        tracing::info!("the journal can be written again");
+                        self.shared.set_trouble(None);
+                    }
+                    return Some(written);
+                }
+                Err(error) => error,
+            };
+            if self.shared.trouble().is_none() {
+                tracing::error!(%error, "the journal cannot be written; nothing is acknowledged until it can");
+            }
+            self.shared.set_trouble(Some(error.to_string()));
+            if self.shared.closing.load(Ordering::Acquire) {
+                let since = *closing_since.get_or_insert_with(Instant::now);
+                if since.elapsed() > LAST_ATTEMPTS {
+                    return None;
+                }
+            }
+            if error.kind() == io::ErrorKind::StorageFull {
+                self.press();
+                self.take_carried(group);
+            }
+            std::thread::sleep(wait);
+            wait = (wait * 2).min(LONGEST_WAIT);
+        }
+    }
+
+    /// The disk is full: sinks that may lose records lose some.
+    fn press(&mut self) {
+        if let Err(error) = room::enforce(&self.shared, true) {
+            tracing::warn!(%error, "no room can be made in the journal");
+        }
+        self.clear_away();
+    }
+
+    /// Writes the group's frames once.
+    fn attempt(&mut self, group: &[Box<Batch>], sync: bool) -> io::Result<Written> {
+        self.buffer.clear();
+        let mut written = Written {
+            segment: None,
+            length: 0,
+            sizes: Vec::with_capacity(group.len()),
+            first: self.next,
+            progress: self.shared.lock().progress.clone(),
+        };
+        let replay_from = self.replay_from();
+        if self.journal.needs_segment(self.segment_bytes) {
+            written.segment = Some(self.journal.begin(self.next)?);
+            let start = frame::begin(&mut self.buffer);
+            self.summarise(&written.progress, replay_from);
+            let positions = self
+                .positions
+                .iter()
+                .map(|(file, (offset, _))| (*file, *offset));
+            section(&mut self.buffer, batch::POSITIONS, |out| {
+                batch::put_positions(out, positions);
+            });
+            frame::finish(&mut self.buffer, start, self.next);
+            written.first += 1;
+        }
+        for (sequence, batch) in (written.first..).zip(group) {
+            let start = frame::begin(&mut self.buffer);
+            for outgoing in &batch.records {
+                for (bit, progress) in written.progress.iter_mut().enumerate() {
+                    progress.offered += (outgoing.sinks >> bit) & 1;
+                }
+            }
+            self.summarise(&written.progress, replay_from);
+            batch.write(&mut self.scratch, &mut self.buffer);
+            frame::finish(&mut self.buffer, start, sequence);
+            written.sizes.push(self.buffer.len() - start);
+        }
+        written.length = self.journal.append(&self.buffer, sync)?;
+        Ok(written)
+    }
+
+    fn summarise(&mut self, progress: &[Progress], replay_from: u64) {
+        let names = self
+            .shared
+            .policies
+            .iter()
+            .map(|policy| policy.name.as_str());
+        section(&mut self.buffer, batch::SINKS, |out| {
+            batch::put_sinks(out, names)
+        });
+        section(&mut self.buffer, batch::PROGRESS, |out| {
+            progress.iter().for_each(|progress| progress.write(out));
+        });
+        section(&mut self.buffer, batch::REPLAY_FROM, |out| {
+            sidewatch_event::wire::put_integer(out, replay_from);
+        });
+    }
+
+    /// The oldest frame that is needed for states or waiting halves.
+    fn replay_from(&self) -> u64 {
+        let parked = self
+            .parked
+            .front()
+            .map_or(u64::MAX, |(sequence, _)| *sequence);
+        (self.shared.applied.load(Ordering::Acquire) + 1).min(parked)
+    }
+
+    /// The frames are in safety: everybody may know.
+    fn accept(&mut self, group: &mut Vec<Box<Batch>>, written: Written) {
+        let mut sequence = written.first;
+        let last = group.iter().any(|batch| batch.last);
+        let mut receipts = Vec::with_capacity(group.len());
+        let mut frames = Vec::with_capacity(group.len());
+        for (batch, bytes) in group.drain(..).zip(written.sizes) {
+            self.take_over(&batch, sequence);
+            receipts.push(batch.receipt);
+            frames.push(Committed {
+                sequence,
+                records: batch.records,
+                bytes,
+            });
+            sequence += 1;
+        }
+        self.next = sequence;
+        let new_segment = written.segment.is_some();
+        {
+            let mut state = self.shared.lock();
+            state.segments.extend(written.segment);
+            if let Some(open) = state.segments.back_mut() {
+                open.bytes = written.length;
+            }
+            // Sinks have gone on meanwhile; only what was offered is ours.
+            for (progress, written) in state.progress.iter_mut().zip(&written.progress) {
+                progress.offered = written.offered;
+            }
+            for frame in frames {
+                state.publish(frame, self.window_bytes);
+            }
+            state.last = sequence - 1;
+        }
+        self.shared.carried.store(self.carried, Ordering::Release);
+        self.shared.committed.send_replace(sequence - 1);
+        for receipt in receipts.into_iter().filter(|receipt| *receipt > 0) {
+            (self.on_commit)(receipt);
+        }
+        // A busy one will be asked again with the next segment.
+        let before = written.first.saturating_sub(1);
+        if new_segment && self.checkpoints.try_send(before).is_err() {
+            tracing::debug!("the database of states is behind");
+        }
+        if last {
+            self.shared.closed.store(true, Ordering::Release);
+            self.shared.committed.send_replace(sequence - 1);
+        }
+    }
+
+    /// Remembers what the next segment has to say of a batch.
+    fn take_over(&mut self, batch: &Batch, sequence: u64) {
+        for (file, offset) in &batch.positions {
+            self.positions.insert(*file, (*offset, sequence));
+        }
+        if self.positions.len() > POSITIONS {
+            let mut touched: Vec<u64> = self
+                .positions
+                .values()
+                .map(|(_, touched)| *touched)
+                .collect();
+            let (_, oldest, _) = touched.select_nth_unstable(POSITIONS / 10);
+            let oldest = *oldest;
+            self.positions.retain(|_, (_, touched)| *touched > oldest);
+        }
+        for id in batch.parked() {
+            self.parked.push_back((sequence, *id));
+            self.live.insert(*id);
+        }
+        for id in &batch.unparked {
+            self.live.remove(id);
+        }
+        while self
+            .parked
+            .front()
+            .is_some_and(|(_, id)| !self.live.contains(id))
+        {
+            self.parked.pop_front();
+        }
+    }
+
+    /// Writes down how far the sinks came, if that is news.
+    fn note_progress(&mut self, sync: bool) {
+        let news = std::mem::take(&mut self.shared.lock().progress_changed);
+        if !news && !sync {
+            return;
+        }
+        let mut group = vec![Box::new(Batch::default())];
+        match self.attempt(&group, sync) {
+            Ok(written) => self.accept(&mut group, written),
+            Err(error) => {
+                // At worst records are delivered again, with the same ids.
+                tracing::warn!(%error, "the progress of the sinks cannot be written for now");
+                self.shared.lock().progress_changed = true;
+            }
+        }
+    }
+
+    fn clear_away(&self) {
+        let parked = self
+            .parked
+            .front()
+            .map_or(u64::MAX, |(sequence, _)| *sequence);
+        for segment in room::unneeded(&self.shared, parked) {
+            if let Err(error) = self.journal.remove(&segment) {
+                tracing::warn!(%error, "a journal segment that is no longer needed stays");
+            }
+        }
+    }
+}

@@ -1,0 +1,49 @@
+//! What can go wrong with the store, and what to do about it.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+/// The store cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// The system refused something.
+    #[error("cannot {what} {}: {source}; the data directory must exist on a writable disk with free space", path.display())]
+    Io {
+        /// What was tried.
+        what: &'static str,
+        /// With which file or directory.
+        path: PathBuf,
+        /// Why not.
+        source: io::Error,
+    },
+    /// Another process has it.
+    #[error(
+        "{} is in use by another instance ({holder}); stop that one, or give this one a `data_directory` of its own", path.display()
+    )]
+    InUse {
+        /// The directory.
+        path: PathBuf,
+        /// The process, as far as it is known.
+        holder: String,
+    },
+    /// The database refuses.
+    #[error("the database {}: {reason}", path.display())]
+    Index {
+        /// The file.
+        path: PathBuf,
+        /// Why, in its words.
+        reason: String,
+    },
+    /// More sinks than a record can be addressed to.
+    #[error("{0} sinks are configured, but a record can go to at most 64: join some of them")]
+    TooManySinks(usize),
+}
+
+/// Says what was tried with which file.
+pub(crate) fn at(what: &'static str, path: &Path) -> impl FnOnce(io::Error) -> StoreError {
+    move |source| StoreError::Io {
+        what,
+        path: path.to_owned(),
+        source,
+    }
+}

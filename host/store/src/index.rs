@@ -1,0 +1,268 @@
+//! The database beside the journal: states up to a certain frame, and dead
+//! letters.
+//!
+//! It is never ahead of the journal and never needed to read it. When it
+//! cannot be opened it is put aside under another name and begun anew: rules
+//! then know what the remaining frames say, which is reported, and nothing
+//! that was acknowledged is lost.
+
+use std::collections::BTreeMap;
+use std::io::ErrorKind;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::{Path, PathBuf};
+
+use redb::{Database, ReadableDatabase, ReadableTable, TableDefinition};
+use sidewatch_event::wire::Reader;
+
+use crate::batch::StoredState;
+use crate::error::StoreError;
+
+/// Bytes of pages kept in memory; the default of the library is a gigabyte.
+const CACHE: usize = 4 << 20;
+
+const META: TableDefinition<'_, &str, u64> = TableDefinition::new("meta");
+const RULES: TableDefinition<'_, &str, u32> = TableDefinition::new("rules");
+const STATES: TableDefinition<'_, (u32, u64), &[u8]> = TableDefinition::new("states");
+const DEAD: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("dead_letters");
+const APPLIED: &str = "applied";
+const LAST_DEAD: &str = "last_dead_letter";
+
+/// Changed states by rule and key; none for those forgotten.
+pub(crate) type Changes = BTreeMap<(String, u64), Option<Vec<u8>>>;
+
+pub(crate) struct Index {
+    database: Database,
+    path: PathBuf,
+}
+
+impl std::fmt::Debug for Index {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.debug_tuple("Index").field(&self.path).finish()
+    }
+}
+
+impl Index {
+    /// Opens the database; one that is damaged is put aside, and where to is
+    /// told.
+    pub(crate) fn open(directory: &Path) -> Result<(Self, Option<PathBuf>), StoreError> {
+        let path = directory.join("index.redb");
+        match Self::open_whole(&path) {
+            Ok(index) => Ok((index, None)),
+            Err(Refusal::Surroundings(reason)) => Err(StoreError::Index { path, reason }),
+            Err(Refusal::Damage(reason)) => {
+                let aside = (1..)
+                    .map(|number| directory.join(format!("index.redb.damaged-{number}")))
+                    .find(|aside| !aside.exists())
+                    .unwrap_or_else(|| directory.join("index.redb.damaged"));
+                tracing::error!(path = %path.display(), aside = %aside.display(), reason, "the database is damaged and put aside; rules begin with what the journal still holds");
+                std::fs::rename(&path, &aside).map_err(crate::error::at("rename", &path))?;
+                let index = Self::open_whole(&path).map_err(|refusal| refusal.at(&path))?;
+                Ok((index, Some(aside)))
+            }
+        }
+    }
+
+    /// Opens and reads everything once: damage is found now or never.
+    fn open_whole(path: &Path) -> Result<Self, Refusal> {
+        guarded(|| {
+            let database = Database::builder().set_cache_size(CACHE).create(path)?;
+            let transaction = database.begin_write()?;
+            transaction.open_table(META)?;
+            transaction.open_table(RULES)?;
+            transaction.open_table(STATES)?;
+            transaction.open_table(DEAD)?;
+            transaction.commit()?;
+            let index = Self {
+                database,
+                path: path.to_owned(),
+            };
+            let reading = index.database.begin_read()?;
+            for entry in reading.open_table(STATES)?.iter()? {
+                entry?;
+            }
+            for entry in reading.open_table(DEAD)?.iter()? {
+                entry?;
+            }
+            drop(reading);
+            Ok(index)
+        })
+    }
+
+    fn attempt<T>(&self, work: impl FnOnce() -> Result<T, redb::Error>) -> Result<T, StoreError> {
+        guarded(work).map_err(|refusal| refusal.at(&self.path))
+    }
+
+    /// The last frame whose states are in here.
+    pub(crate) fn applied(&self) -> Result<u64, StoreError> {
+        self.attempt(|| {
+            let meta = self.database.begin_read()?.open_table(META)?;
+            Ok(meta.get(APPLIED)?.map_or(0, |value| value.value()))
+        })
+    }
+
+    /// Takes up the changes of the frames up to `applied`.
+    pub(crate) fn apply(&self, changes: &Changes, applied: u64) -> Result<(), StoreError> {
+        self.attempt(|| {
+            let transaction = self.database.begin_write()?;
+            {
+                let mut rules = transaction.open_table(RULES)?;
+                let mut states = transaction.open_table(STATES)?;
+                let mut last: Option<(&str, u32)> = None;
+                for ((rule, key), state) in changes {
+                    let number = match last.filter(|(known, _)| known == rule) {
+                        Some((_, number)) => number,
+                        None => rule_number(&mut rules, rule)?,
+                    };
+                    last = Some((rule, number));
+                    match state {
+                        Some(bytes) => drop(states.insert((number, *key), bytes.as_slice())?),
+                        None => drop(states.remove((number, *key))?),
+                    }
+                }
+                transaction.open_table(META)?.insert(APPLIED, applied)?;
+            }
+            Ok(transaction.commit()?)
+        })
+    }
+
+    /// Tells every state.
+    pub(crate) fn states(
+        &self,
+        mut tell: impl FnMut(&str, u64, StoredState<'_>),
+    ) -> Result<(), StoreError> {
+        self.attempt(|| {
+            let reading = self.database.begin_read()?;
+            let mut names = BTreeMap::new();
+            for entry in reading.open_table(RULES)?.iter()? {
+                let (name, number) = entry?;
+                names.insert(number.value(), name.value().to_owned());
+            }
+            for entry in reading.open_table(STATES)?.iter()? {
+                let (key, bytes) = entry?;
+                let (number, key) = key.value();
+                let state = StoredState::read(&mut Reader::new(bytes.value()));
+                if let (Some(name), Some(state)) = (names.get(&number), state) {
+                    tell(name, key, state);
+                }
+            }
+            Ok(())
+        })
+    }
+
+    /// Adds dead letters; beyond `most` the oldest go. Gives how many went.
+    pub(crate) fn bury(&self, letters: &[Vec<u8>], most: u64) -> Result<u64, StoreError> {
+        self.attempt(|| {
+            let transaction = self.database.begin_write()?;
+            let mut gone = 0;
+            {
+                let mut meta = transaction.open_table(META)?;
+                let mut dead = transaction.open_table(DEAD)?;
+                let mut last = meta.get(LAST_DEAD)?.map_or(0, |value| value.value());
+                for letter in letters {
+                    last += 1;
+                    dead.insert(last, letter.as_slice())?;
+                }
+                meta.insert(LAST_DEAD, last)?;
+                while redb::ReadableTableMetadata::len(&dead)? > most {
+                    let Some(oldest) = dead.first()?.map(|(key, _)| key.value()) else {
+                        break;
+                    };
+                    dead.remove(oldest)?;
+                    gone += 1;
+                }
+            }
+            transaction.commit()?;
+            Ok(gone)
+        })
+    }
+
+    /// Dead letters from number `from` on, as long as `tell` wants more.
+    pub(crate) fn dead(
+        &self,
+        from: u64,
+        mut tell: impl FnMut(u64, &[u8]) -> bool,
+    ) -> Result<(), StoreError> {
+        self.attempt(|| {
+            let dead = self.database.begin_read()?.open_table(DEAD)?;
+            for entry in dead.range(from..)? {
+                let (number, letter) = entry?;
+                if !tell(number.value(), letter.value()) {
+                    break;
+                }
+            }
+            Ok(())
+        })
+    }
+
+    /// Removes dead letters.
+    pub(crate) fn unbury(&self, numbers: &[u64]) -> Result<(), StoreError> {
+        self.attempt(|| {
+            let transaction = self.database.begin_write()?;
+            {
+                let mut dead = transaction.open_table(DEAD)?;
+                for number in numbers {
+                    dead.remove(number)?;
+                }
+            }
+            Ok(transaction.commit()?)
+        })
+    }
+
+    /// How many dead letters there are.
+    pub(crate) fn dead_count(&self) -> Result<u64, StoreError> {
+        self.attempt(|| {
+            let dead = self.database.begin_read()?.open_table(DEAD)?;
+            Ok(redb::ReadableTableMetadata::len(&dead)?)
+        })
+    }
+}
+
+fn rule_number(rules: &mut redb::Table<'_, &str, u32>, rule: &str) -> Result<u32, redb::Error> {
+    if let Some(number) = rules.get(rule)? {
+        return Ok(number.value());
+    }
+    let number = u32::try_from(redb::ReadableTableMetadata::len(rules)?).unwrap_or(u32::MAX);
+    rules.insert(rule, number)?;
+    Ok(number)
+}
+
+/// Why the database cannot be used.
+enum Refusal {
+    /// The file itself is damaged.
+    Damage(String),
+    /// The system or another process stands in the way; the file may be whole.
+    Surroundings(String),
+}
+
+impl Refusal {
+    fn at(self, path: &Path) -> StoreError {
+        let (Self::Damage(reason) | Self::Surroundings(reason)) = self;
+        StoreError::Index {
+            path: path.to_owned(),
+            reason,
+        }
+    }
+}
+
+/// Damaged pages may make the library give up in the middle of something.
+fn guarded<T>(work: impl FnOnce() -> Result<T, redb::Error>) -> Result<T, Refusal> {
+    match catch_unwind(AssertUnwindSafe(work)) {
+        Ok(Ok(value)) => Ok(value),
+        Ok(Err(error)) => Err(match &error {
+            redb::Error::DatabaseAlreadyOpen | redb::Error::UpgradeRequired(_) => {
+                Refusal::Surroundings(error.to_string())
+            }
+            // Reading beyond a file that was cut is damage; refusing is not.
+            redb::Error::Io(io)
+                if !matches!(
+                    io.kind(),
+                    ErrorKind::UnexpectedEof | ErrorKind::InvalidData | ErrorKind::InvalidInput
+                ) =>
+            {
+                Refusal::Surroundings(error.to_string())
+            }
+            _ => Refusal::Damage(error.to_string()),
+        }),
+        Err(_) => Err(Refusal::Damage("its content makes no sense".to_owned())),
+    }
+}

@@ -1,0 +1,91 @@
+//! Writing the journal.
+//!
+//! A write or sync that fails leaves the segment in doubt: what it may hold
+//! beyond the last good frame is cut off where the system lets us, the segment
+//! is given up, and what was to be written goes to a new one. Frames of the
+//! new one supersede frames of the same number in the old.
+
+use std::fs::File;
+use std::io;
+use std::os::unix::fs::{FileExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+
+use crate::error::{StoreError, at};
+use crate::segment::{self, Segment};
+
+#[derive(Debug)]
+pub(crate) struct Journal {
+    directory: PathBuf,
+    open: Option<File>,
+    /// Length up to the last good frame of the open segment.
+    length: u64,
+}
+
+impl Journal {
+    pub(crate) fn new(directory: &Path) -> Self {
+        Self {
+            directory: directory.to_owned(),
+            open: None,
+            length: 0,
+        }
+    }
+
+    /// Whether a new segment has to be begun before the next frame.
+    pub(crate) fn needs_segment(&self, largest: u64) -> bool {
+        self.open.is_none() || self.length >= largest
+    }
+
+    /// Begins a segment. It exists for good only with the next sync.
+    pub(crate) fn begin(&mut self, first: u64) -> io::Result<Segment> {
+        self.open = None;
+        let path = segment::path(&self.directory, first);
+        // A file of that name can only be one that was never synced.
+        let file = File::options()
+            .write(true)
+            .create(true)
+            .truncate(true)
+            .mode(0o600)
+            .open(&path)?;
+        File::open(&self.directory)?.sync_all()?;
+        self.open = Some(file);
+        self.length = 0;
+        Ok(Segment { first, bytes: 0 })
+    }
+
+    /// Appends frames and forces them to the disk. After an error nothing of
+    /// them counts, and a new segment has to be begun.
+    pub(crate) fn append(&mut self, frames: &[u8], sync: bool) -> io::Result<u64> {
+        let Some(file) = &self.open else {
+            return Err(io::Error::other("no segment is open"));
+        };
+        let written = file
+            .write_all_at(frames, self.length)
+            .and_then(|()| if sync { file.sync_data() } else { Ok(()) });
+        if let Err(error) = written {
+            self.give_up();
+            return Err(error);
+        }
+        self.length += frames.len() as u64;
+        Ok(self.length)
+    }
+
+    /// Cuts off what is in doubt and leaves the segment alone from now on.
+    fn give_up(&mut self) {
+        if let Some(file) = self.open.take() {
+            // Makes room on a full disk; what cannot be cut is superseded.
+            if let Err(error) = file.set_len(self.length) {
+                tracing::warn!(%error, "a journal segment in doubt could not be cut");
+            }
+        }
+    }
+
+    pub(crate) fn remove(&self, segment: &Segment) -> Result<(), StoreError> {
+        let path = segment::path(&self.directory, segment.first);
+        match std::fs::remove_file(&path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                Err(at("remove", &path)(error))
+            }
+            _ => Ok(()),
+        }
+    }
+}

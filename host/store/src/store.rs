@@ -1,0 +1,354 @@
+//! Opening and ending a store.
+
+use std::collections::{HashMap, HashSet, VecDeque};
+use std::os::unix::fs::DirBuilderExt;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, mpsc};
+use std::thread::JoinHandle;
+
+use sidewatch_event::Delivery;
+use tokio::sync::watch;
+
+use crate::batch::{Batch, Outgoing, Scratch, StoredState};
+use crate::checkpoint;
+use crate::commit::{Committer, OnCommit, Worker};
+use crate::dead_letters::DeadLetters;
+use crate::error::{StoreError, at};
+use crate::index::Index;
+use crate::journal::Journal;
+use crate::lock::DirectoryLock;
+use crate::outbox::Outbox;
+use crate::progress::{Policy, Progress};
+use crate::recovery::{self, Recovered};
+use crate::segment;
+use crate::shared::{Shared, State};
+
+/// Batches that may wait to be committed.
+const WAITING: usize = 8;
+
+/// How a store is opened.
+#[derive(Debug, Clone)]
+pub struct StoreSettings {
+    /// Where it is; made with mode 0700.
+    pub directory: PathBuf,
+    /// Bytes after which a journal file is full.
+    pub segment_bytes: u64,
+    /// Bytes of committed records kept in memory for sinks that keep up.
+    pub window_bytes: usize,
+    /// The sinks, in the order of the bits of a record.
+    pub sinks: Vec<Policy>,
+}
+
+impl StoreSettings {
+    /// Settings with sensible sizes.
+    #[must_use]
+    pub fn new(directory: PathBuf, sinks: Vec<Policy>) -> Self {
+        Self {
+            directory,
+            segment_bytes: 32 << 20,
+            window_bytes: 8 << 20,
+            sinks,
+        }
+    }
+}
+
+/// What the outside may know.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct StoreStatus {
+    /// Bytes of journal kept.
+    pub journal_bytes: u64,
+    /// Its files.
+    pub segments: u64,
+    /// Syncs that acknowledged something.
+    pub commits: u64,
+    /// Time they took together.
+    pub commit_nanoseconds: u64,
+    /// A sink with the policy `block` holds everything up.
+    pub blocked: bool,
+    /// Why nothing can be written at present.
+    pub trouble: Option<String>,
+    /// Dead letters kept.
+    pub dead_letters: u64,
+}
+
+/// An open store.
+#[derive(Debug)]
+pub struct Store {
+    shared: Arc<Shared>,
+    index: Arc<Index>,
+    batches: Mutex<Option<mpsc::SyncSender<Box<Batch>>>>,
+    worker: Mutex<Option<(Worker, mpsc::Receiver<Box<Batch>>)>>,
+    checkpoints: Mutex<Option<mpsc::Receiver<u64>>>,
+    _lock: DirectoryLock,
+}
+
+impl Store {
+    /// Opens a store and tells what an earlier run left.
+    ///
+    /// # Errors
+    /// The directory cannot be used or is in use.
+    pub fn open(settings: StoreSettings) -> Result<(Self, Recovered), StoreError> {
+        if settings.sinks.len() > 64 {
+            return Err(StoreError::TooManySinks(settings.sinks.len()));
+        }
+        let directory = settings.directory;
+        let mut builder = std::fs::DirBuilder::new();
+        builder.recursive(true).mode(0o700);
+        builder.create(&directory).map_err(at("make", &directory))?;
+        let lock = DirectoryLock::take(&directory)?;
+        let (index, damaged_database) = Index::open(&directory)?;
+        let segments = segment::list(&directory)?;
+        let scanned = recovery::scan(&directory, &segments)?;
+        let applied = index.applied()?;
+        // A number used before is never used again, not even one that was
+        // written and lost.
+        let newest = segments.last().map_or(0, |segment| segment.first);
+        let next = scanned.last.max(applied).max(newest) + 1;
+        let names: Vec<_> = settings
+            .sinks
+            .iter()
+            .map(|sink| sink.name.as_str())
+            .collect();
+        let (progress, removed_sinks) = recovery::assign_progress(&scanned.summary, &names, next);
+        let shared = Arc::new(Shared {
+            directory: directory.clone(),
+            policies: settings.sinks,
+            state: Mutex::new(State {
+                window_from: next,
+                last: next - 1,
+                progress,
+                segments: segments.into(),
+                ..State::default()
+            }),
+            committed: watch::Sender::new(next - 1),
+            closing: AtomicBool::new(false),
+            closed: AtomicBool::new(false),
+            applied: AtomicU64::new(applied),
+            carried: AtomicU64::new(0),
+            commits: AtomicU64::new(0),
+            commit_nanoseconds: AtomicU64::new(0),
+            blocked: AtomicBool::new(false),
+            trouble: Mutex::new(None),
+        });
+        let (batches, waiting) = mpsc::sync_channel(WAITING);
+        let (ask, checkpoints) = mpsc::sync_channel(WAITING);
+        let parked: VecDeque<_> = scanned
+            .parked
+            .iter()
+            .map(|(sequence, half)| (*sequence, half.event.id))
+            .collect();
+        let positions: HashMap<u128, (u64, u64)> = scanned
+            .positions
+            .iter()
+            .map(|(file, offset)| (*file, (*offset, 0)))
+            .collect();
+        let worker = Worker {
+            shared: Arc::clone(&shared),
+            journal: Journal::new(&directory),
+            segment_bytes: settings.segment_bytes,
+            window_bytes: settings.window_bytes,
+            positions,
+            live: parked.iter().map(|(_, id)| *id).collect::<HashSet<_>>(),
+            parked,
+            checkpoints: ask,
+            next,
+            carried: 0,
+            on_commit: Box::new(|_| {}),
+            scratch: Scratch::default(),
+            buffer: Vec::new(),
+        };
+        let recovered = Recovered {
+            positions: scanned.positions.into_iter().collect(),
+            parked: scanned.parked.into_iter().map(|(_, half)| half).collect(),
+            damaged_bytes: scanned.damaged_bytes,
+            damaged_database,
+            removed_sinks,
+        };
+        let store = Self {
+            shared,
+            index: Arc::new(index),
+            batches: Mutex::new(Some(batches)),
+            worker: Mutex::new(Some((worker, waiting))),
+            checkpoints: Mutex::new(Some(checkpoints)),
+            _lock: lock,
+        };
+        Ok((store, recovered))
+    }
+
+    /// Tells every state of the earlier run: rule, key, state. One forgotten
+    /// since it was first told comes again as none.
+    ///
+    /// # Errors
+    /// Database or journal cannot be read.
+    pub fn states(
+        &self,
+        mut tell: impl FnMut(&str, u64, Option<StoredState<'_>>),
+    ) -> Result<(), StoreError> {
+        self.index
+            .states(|rule, key, state| tell(rule, key, Some(state)))?;
+        let applied = self.shared.applied.load(Ordering::Acquire);
+        let segments = self.shared.lock().segments.iter().cloned().collect();
+        let directory = &self.shared.directory;
+        checkpoint::changes(
+            directory,
+            segments,
+            applied,
+            u64::MAX,
+            |_, rule, key, state| {
+                tell(rule, key, state);
+            },
+        )
+    }
+
+    /// Starts the threads. `on_commit` is called with a batch's receipt once
+    /// the batch is in safety. The threads end when the committer is dropped.
+    ///
+    /// # Errors
+    /// A thread cannot be started, or they were started before.
+    pub fn start(
+        &self,
+        on_commit: impl FnMut(u64) + Send + 'static,
+    ) -> Result<(Committer, Running), StoreError> {
+        let refused = || std::io::Error::other("it was started before");
+        let start = |what: &'static str| at(what, &self.shared.directory);
+        let taken = lock(&self.worker)
+            .take()
+            .zip(lock(&self.checkpoints).take());
+        let Some(((mut worker, waiting), checkpoints)) = taken else {
+            return Err(start("start the store in")(refused()));
+        };
+        let on_commit: OnCommit = Box::new(on_commit);
+        worker.on_commit = on_commit;
+        let (index, shared) = (Arc::clone(&self.index), Arc::clone(&self.shared));
+        let checkpointing = std::thread::Builder::new()
+            .name("checkpoint".to_owned())
+            .spawn(move || checkpoint::run(&index, &shared, &checkpoints))
+            .map_err(start("start a thread for"))?;
+        let committing = std::thread::Builder::new()
+            .name("commit".to_owned())
+            .spawn(move || worker.run(&waiting))
+            .map_err(start("start a thread for"))?;
+        let Some(batches) = lock(&self.batches).clone() else {
+            return Err(start("start the store in")(refused()));
+        };
+        let running = Running {
+            committing,
+            checkpointing,
+        };
+        Ok((Committer { batches }, running))
+    }
+
+    /// A sink's end, by its number among the sinks.
+    #[must_use]
+    pub fn outbox(&self, sink: usize) -> Outbox {
+        Outbox::new(Arc::clone(&self.shared), sink)
+    }
+
+    /// The sinks' numbers.
+    #[must_use]
+    pub fn progress(&self) -> Vec<(String, Progress)> {
+        let names = self
+            .shared
+            .policies
+            .iter()
+            .map(|policy| policy.name.clone());
+        names.zip(self.shared.lock().progress.clone()).collect()
+    }
+
+    /// What the outside may know.
+    #[must_use]
+    pub fn status(&self) -> StoreStatus {
+        let (journal_bytes, segments) = {
+            let state = self.shared.lock();
+            let bytes = state.segments.iter().map(|segment| segment.bytes).sum();
+            (bytes, state.segments.len() as u64)
+        };
+        StoreStatus {
+            journal_bytes,
+            segments,
+            commits: self.shared.commits.load(Ordering::Relaxed),
+            commit_nanoseconds: self.shared.commit_nanoseconds.load(Ordering::Relaxed),
+            blocked: self.shared.blocked.load(Ordering::Relaxed),
+            trouble: self.shared.trouble(),
+            dead_letters: self.index.dead_count().unwrap_or(0),
+        }
+    }
+
+    /// The dead letters.
+    #[must_use]
+    pub fn dead_letters(&self) -> DeadLetters {
+        DeadLetters {
+            index: Arc::clone(&self.index),
+        }
+    }
+
+    /// Offers a record to a sink again. Gives a number for
+    /// [`Store::is_offered`], none when there is no such sink.
+    #[must_use]
+    pub fn offer_again(&self, sink: &str, delivery: Delivery) -> Option<u64> {
+        let at = self
+            .shared
+            .policies
+            .iter()
+            .position(|policy| policy.name == sink)?;
+        let mut state = self.shared.lock();
+        state.carried.push(Outgoing {
+            delivery,
+            sinks: 1 << at,
+        });
+        state.carried_total += 1;
+        Some(state.carried_total)
+    }
+
+    /// Whether what was offered again under this number is committed.
+    #[must_use]
+    pub fn is_offered(&self, number: u64) -> bool {
+        self.shared.carried.load(Ordering::Acquire) >= number
+    }
+
+    /// Gives up what a sink or disk holds up: shutdown takes too long.
+    pub fn give_up(&self) {
+        self.shared.closing.store(true, Ordering::Release);
+    }
+
+    /// From now on a sink or disk that holds everything up is not waited for,
+    /// and nobody but the holder of the committer keeps the store running.
+    pub fn close(&self) {
+        self.shared.closing.store(true, Ordering::Release);
+        lock(&self.batches).take();
+    }
+
+    /// Brings the database up to the journal's end. To be called when the
+    /// threads have ended, so that the next start is quick.
+    ///
+    /// # Errors
+    /// The database refuses; the journal is complete all the same.
+    pub fn settle(&self) -> Result<(), StoreError> {
+        let last = self.shared.lock().last;
+        checkpoint::bring_up(&self.index, &self.shared, last)
+    }
+}
+
+/// The threads of a store.
+#[derive(Debug)]
+pub struct Running {
+    committing: JoinHandle<()>,
+    checkpointing: JoinHandle<()>,
+}
+
+impl Running {
+    /// Waits until both have ended, which needs the committer to be dropped
+    /// and the store to be closed.
+    pub fn wait(self) {
+        for thread in [self.committing, self.checkpointing] {
+            if thread.join().is_err() {
+                tracing::error!("a thread of the store broke");
+            }
+        }
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,546 @@
+//! The store as the pipeline uses it: committing, restarting, falling behind,
+//! damage.
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "tests fail loudly"
+)]
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use sidewatch_event::{Delivery, Event, Field, Finding};
+use sidewatch_store::{
+    Batch, Committer, Outbox, Outgoing, Policy, Recovered, Running, Settled, Store, StoreSettings,
+    StoredState, WhenFull,
+};
+
+fn policy(name: &str, when_full: WhenFull, max_bytes: u64) -> Policy {
+    Policy {
+        name: name.to_owned(),
+        max_bytes,
+        when_full,
+    }
+}
+
+fn two_sinks() -> Vec<Policy> {
+    ["a", "b"]
+        .map(|name| policy(name, WhenFull::Block, 1 << 30))
+        .into()
+}
+
+struct Open {
+    store: Arc<Store>,
+    recovered: Recovered,
+    committer: Option<Committer>,
+    running: Option<Running>,
+    receipts: Arc<AtomicU64>,
+}
+
+impl Open {
+    fn with(directory: &Path, sinks: Vec<Policy>, segment_bytes: u64) -> Self {
+        let settings = StoreSettings {
+            segment_bytes,
+            window_bytes: 16 * 1024,
+            ..StoreSettings::new(directory.to_owned(), sinks)
+        };
+        let (store, recovered) = Store::open(settings).unwrap();
+        let receipts = Arc::new(AtomicU64::new(0));
+        let seen = Arc::clone(&receipts);
+        let (committer, running) = store
+            .start(move |receipt| {
+                let before = seen.swap(receipt, Ordering::SeqCst);
+                assert!(receipt > before, "receipts come in order");
+            })
+            .unwrap();
+        Self {
+            store: Arc::new(store),
+            recovered,
+            committer: Some(committer),
+            running: Some(running),
+            receipts,
+        }
+    }
+
+    fn at(directory: &Path) -> Self {
+        Self::with(directory, two_sinks(), 64 * 1024)
+    }
+
+    fn commit(&self, batch: Batch) {
+        self.committer
+            .as_ref()
+            .unwrap()
+            .commit(Box::new(batch))
+            .unwrap();
+    }
+
+    fn committed(&self, receipt: u64) {
+        until("a receipt", || {
+            self.receipts.load(Ordering::SeqCst) >= receipt
+        });
+    }
+
+    fn outbox(&self, sink: usize) -> Outbox {
+        self.store.outbox(sink)
+    }
+
+    /// Ends as a killed process would: nothing is brought up to date.
+    fn end(mut self) {
+        self.committer = None;
+        self.store.close();
+        self.running.take().unwrap().wait();
+    }
+}
+
+fn until(what: &str, done: impl Fn() -> bool) {
+    let begun = Instant::now();
+    while !done() {
+        assert!(
+            begun.elapsed() < Duration::from_secs(30),
+            "waited for {what}"
+        );
+        std::thread::sleep(Duration::from_millis(2));
+    }
+}
+
+fn event(number: u128) -> Arc<Event> {
+    let mut event = Event::new();
+    event.id = number;
+    event.set(Field::Message, &"x".repeat(100));
+    Arc::new(event)
+}
+
+fn finding(number: u128) -> Delivery {
+    Delivery::Finding(Arc::new(Finding {
+        id: number,
+        incident: 1,
+        occurrence: 1,
+        rule: "rule".into(),
+        rule_version: "1".into(),
+        kind: "kind".into(),
+        technique: "".into(),
+        severity: 5,
+        score: 1.0,
+        title: "title".into(),
+        time: 1,
+        evidence: Vec::new(),
+        event: event(number + 1_000_000),
+    }))
+}
+
+fn records(numbers: impl IntoIterator<Item = u128>, sinks: u64) -> Vec<Outgoing> {
+    numbers
+        .into_iter()
+        .map(|number| Outgoing {
+            delivery: Delivery::Event(event(number)),
+            sinks,
+        })
+        .collect()
+}
+
+fn batch(receipt: u64, records: Vec<Outgoing>) -> Batch {
+    Batch::of(records, receipt)
+}
+
+/// Receives until `count` records came, and settles them.
+fn take(outbox: &mut Outbox, count: usize) -> Vec<u128> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap();
+    let mut ids = Vec::new();
+    while ids.len() < count {
+        let mut some = Vec::new();
+        runtime.block_on(async {
+            let received = outbox.receive((count - ids.len()).min(7), &mut some);
+            tokio::time::timeout(Duration::from_secs(30), received)
+                .await
+                .unwrap()
+                .unwrap();
+        });
+        assert!(!some.is_empty(), "it ended after {} records", ids.len());
+        ids.extend(some.iter().map(Delivery::id));
+        outbox.settle(Settled {
+            finished: some.len(),
+            ..Settled::default()
+        });
+    }
+    ids
+}
+
+fn numbers(range: std::ops::Range<u128>) -> Vec<u128> {
+    range.collect()
+}
+
+#[test]
+fn each_sink_gets_its_records_in_order_and_after_a_restart_the_rest() {
+    let directory = tempfile::tempdir().unwrap();
+    let open = Open::at(directory.path());
+    for number in 0..200_u128 {
+        open.commit(batch(
+            number as u64 + 1,
+            records([number], if number % 2 == 0 { 0b11 } else { 0b01 }),
+        ));
+    }
+    open.committed(200);
+    let mut a = open.outbox(0);
+    assert_eq!(take(&mut a, 50), numbers(0..50));
+    let mut b = open.outbox(1);
+    assert_eq!(take(&mut b, 100), (0..200).step_by(2).collect::<Vec<_>>());
+    // Given out but not settled: comes again.
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .build()
+        .unwrap();
+    runtime.block_on(a.receive(10, &mut Vec::new())).unwrap();
+    open.end();
+
+    let open = Open::at(directory.path());
+    let waiting = |sink: usize| open.store.progress()[sink].1.waiting();
+    assert_eq!((waiting(0), waiting(1)), (150, 0));
+    assert_eq!(take(&mut open.outbox(0), 150), numbers(50..200));
+    assert_eq!(waiting(0), 0);
+    open.commit(batch(1, records([500], 0b10)));
+    assert_eq!(take(&mut open.outbox(1), 1), [500]);
+    open.end();
+}
+
+#[test]
+fn states_positions_and_waiting_halves_survive_together() {
+    let directory = tempfile::tempdir().unwrap();
+    let state = |bytes: &'static [u8], changed| StoredState {
+        bytes,
+        changed,
+        created: 5,
+        changes: 2,
+    };
+    for round in 0..3_u64 {
+        let open = Open::at(directory.path());
+        let mut batch = batch(1, Vec::new());
+        batch.states.rule("travel");
+        batch.states.put(1, Some(state(b"one", round as i64)));
+        batch.states.put(round + 10, Some(state(b"own", 0)));
+        batch.states.rule("sharing");
+        batch.states.put(1, (round < 2).then(|| state(b"other", 0)));
+        batch.positions = vec![(7, 100 + round)];
+        batch.park(&event(round.into()), round == 1);
+        if round == 2 {
+            batch.unparked = vec![0];
+        }
+        open.commit(batch);
+        open.committed(1);
+        open.end();
+        if round == 1 {
+            // The second restart finds the database brought up to date.
+            let (store, _) =
+                Store::open(StoreSettings::new(directory.path().into(), two_sinks())).unwrap();
+            store.settle().unwrap();
+        }
+    }
+    let open = Open::at(directory.path());
+    assert_eq!(open.recovered.positions, [(7, 102)]);
+    let parked: Vec<_> = open
+        .recovered
+        .parked
+        .iter()
+        .map(|half| (half.event.id, half.mirrored))
+        .collect();
+    assert_eq!(parked, [(1, true), (2, false)]);
+    let mut states = BTreeMap::new();
+    open.store
+        .states(|rule, key, state| {
+            let value = state.map(|state| {
+                (
+                    state.bytes.to_vec(),
+                    state.changed,
+                    state.created,
+                    state.changes,
+                )
+            });
+            states.insert((rule.to_owned(), key), value);
+        })
+        .unwrap();
+    let kept = |bytes: &[u8], changed| Some((bytes.to_vec(), changed, 5, 2));
+    let expected = [
+        (("sharing".to_owned(), 1), None),
+        (("travel".to_owned(), 1), kept(b"one", 2)),
+        (("travel".to_owned(), 10), kept(b"own", 0)),
+        (("travel".to_owned(), 11), kept(b"own", 0)),
+        (("travel".to_owned(), 12), kept(b"own", 0)),
+    ];
+    assert_eq!(states, BTreeMap::from(expected));
+    open.end();
+}
+
+#[test]
+fn a_sink_far_behind_reads_files_and_they_go_when_read() {
+    let directory = tempfile::tempdir().unwrap();
+    let open = Open::at(directory.path());
+    for part in 0..60_u128 {
+        open.commit(batch(
+            part as u64 + 1,
+            records(part * 50..part * 50 + 50, 0b11),
+        ));
+    }
+    open.committed(60);
+    let before = open.store.status();
+    assert!(before.segments > 2, "{before:?}");
+    assert_eq!(take(&mut open.outbox(0), 3000), numbers(0..3000));
+    assert_eq!(take(&mut open.outbox(1), 3000), numbers(0..3000));
+    open.commit(batch(61, records([9], 0b11)));
+    open.committed(61);
+    until("the files to go", || open.store.status().segments <= 2);
+    open.end();
+}
+
+#[test]
+fn a_full_buffer_drops_events_before_findings_and_counts_them() {
+    let directory = tempfile::tempdir().unwrap();
+    let cap = 256 * 1024;
+    let sinks = vec![
+        policy("priority", WhenFull::DropByPriority, cap),
+        policy("oldest", WhenFull::DropOldest, cap),
+        policy("quick", WhenFull::Block, cap),
+    ];
+    let open = Open::with(directory.path(), sinks, 32 * 1024);
+    let mut quick = open.outbox(2);
+    let mut given = 0;
+    for part in 0..100_u128 {
+        let mut some = records(part * 100..part * 100 + 99, 0b111);
+        some.push(Outgoing {
+            delivery: finding(part * 100 + 99),
+            sinks: 0b111,
+        });
+        open.commit(batch(part as u64 + 1, some));
+        given += take(&mut quick, 100).len();
+    }
+    assert_eq!(given, 10_000);
+    let status = open.store.status();
+    assert!(status.journal_bytes < cap + 64 * 1024, "{status:?}");
+    for sink in 0..2 {
+        let progress = open.store.progress()[sink].1;
+        assert!(progress.dropped > 5_000, "{progress:?}");
+        let ids = take(
+            &mut open.outbox(sink),
+            usize::try_from(progress.waiting()).unwrap(),
+        );
+        let findings = ids.iter().filter(|id| *id % 100 == 99).count();
+        let after = open.store.progress()[sink].1;
+        assert_eq!(after.waiting(), 0, "{after:?}");
+        assert_eq!(after.delivered + after.dropped, 10_000, "{after:?}");
+        if sink == 0 {
+            assert_eq!(findings, 100);
+        } else {
+            assert_eq!((after.moved, findings < 50), (0, true));
+        }
+    }
+    open.end();
+}
+
+#[test]
+fn a_blocking_sink_holds_everything_up_and_lets_go() {
+    let directory = tempfile::tempdir().unwrap();
+    let sinks = vec![policy("slow", WhenFull::Block, 64 * 1024)];
+    let open = Open::with(directory.path(), sinks, 16 * 1024);
+    let store = Arc::clone(&open.store);
+    let mut outbox = open.outbox(0);
+    let feeding = std::thread::spawn(move || {
+        for part in 0..40_u128 {
+            open.commit(batch(
+                part as u64 + 1,
+                records(part * 50..part * 50 + 50, 1),
+            ));
+        }
+        open.committed(40);
+        open
+    });
+    until("the block", || store.status().blocked);
+    assert!(store.status().journal_bytes < 256 * 1024);
+    assert_eq!(take(&mut outbox, 2000), numbers(0..2000));
+    let open = feeding.join().unwrap();
+    assert_eq!(store.progress()[0].1.dropped, 0);
+    drop(store);
+    open.end();
+}
+
+#[test]
+fn dead_letters_are_kept_with_reason_and_can_be_offered_again() {
+    let directory = tempfile::tempdir().unwrap();
+    let open = Open::at(directory.path());
+    let letters = open.store.dead_letters();
+    letters
+        .add(
+            "a",
+            77,
+            [
+                (&finding(1), "too long"),
+                (&Delivery::Event(event(2)), "400"),
+            ]
+            .into_iter(),
+        )
+        .unwrap();
+    drop(letters);
+    open.end();
+    let open = Open::at(directory.path());
+    let letters = open.store.dead_letters();
+    let listed = letters.list(0, 10).unwrap();
+    let seen: Vec<_> = listed
+        .iter()
+        .map(|it| {
+            (
+                it.sink.as_str(),
+                it.reason.as_str(),
+                it.time,
+                it.delivery.id(),
+            )
+        })
+        .collect();
+    assert_eq!(seen, [("a", "too long", 77, 1), ("a", "400", 77, 2)]);
+    assert!(
+        open.store
+            .offer_again("nobody", listed[0].delivery.clone())
+            .is_none()
+    );
+    let number = open
+        .store
+        .offer_again("a", listed[0].delivery.clone())
+        .unwrap();
+    until("the commit", || open.store.is_offered(number));
+    letters.remove(&[listed[0].number]).unwrap();
+    assert_eq!(take(&mut open.outbox(0), 1), [1]);
+    assert_eq!(letters.count().unwrap(), 1);
+    open.end();
+}
+
+#[test]
+fn a_second_instance_is_refused() {
+    let directory = tempfile::tempdir().unwrap();
+    let open = Open::at(directory.path());
+    let settings = StoreSettings::new(directory.path().into(), two_sinks());
+    let refused = Store::open(settings).unwrap_err().to_string();
+    assert!(refused.contains("in use"), "{refused}");
+    open.end();
+}
+
+fn journal_files(directory: &Path) -> Vec<PathBuf> {
+    let mut files: Vec<_> = fs::read_dir(directory)
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .filter(|path| path.extension().is_some_and(|it| it == "journal"))
+        .collect();
+    files.sort();
+    files
+}
+
+/// A store with 20 batches of 5 records, ended.
+fn filled(directory: &Path) {
+    let open = Open::at(directory);
+    for part in 0..20_u128 {
+        let mut batch = batch(part as u64 + 1, records(part * 5..part * 5 + 5, 0b01));
+        batch.states.rule("r");
+        batch.states.put(
+            part as u64,
+            Some(StoredState {
+                bytes: b"s",
+                changed: 1,
+                created: 1,
+                changes: 1,
+            }),
+        );
+        open.commit(batch);
+        open.committed(part as u64 + 1);
+    }
+    open.end();
+}
+
+#[test]
+fn a_flipped_bit_anywhere_in_the_journal_costs_little_and_is_counted() {
+    let directory = tempfile::tempdir().unwrap();
+    filled(directory.path());
+    let file = journal_files(directory.path()).remove(0);
+    let whole = fs::read(&file).unwrap();
+    for at in (0..whole.len()).step_by(389) {
+        let trial = tempfile::tempdir().unwrap();
+        let mut damaged = whole.clone();
+        damaged[at] ^= 1 << (at % 8);
+        fs::write(trial.path().join(file.file_name().unwrap()), &damaged).unwrap();
+        let open = Open::at(trial.path());
+        let before = open.store.progress()[0].1;
+        open.commit(batch(1, records([1000], 0b01)));
+        open.committed(1);
+        let mut outbox = open.outbox(0);
+        let mut ids = Vec::new();
+        while ids.last() != Some(&1000) {
+            ids.extend(take(&mut outbox, 1));
+        }
+        let after = open.store.progress()[0].1;
+        let lost = 101 - ids.len() as u64;
+        assert!(lost <= 5, "byte {at}: {lost} lost");
+        // The newest frame's own records are unknown when it is damaged.
+        assert!(
+            after.damaged == lost || before.offered < 100,
+            "byte {at}: {after:?}, {lost} lost"
+        );
+        assert_eq!(after.waiting(), 0, "byte {at}: {after:?}");
+        open.end();
+    }
+}
+
+#[test]
+fn a_journal_cut_anywhere_opens_and_keeps_what_is_whole() {
+    let directory = tempfile::tempdir().unwrap();
+    filled(directory.path());
+    let file = journal_files(directory.path()).remove(0);
+    let whole = fs::read(&file).unwrap();
+    let mut last = 0;
+    for length in (0..whole.len()).step_by(811) {
+        let trial = tempfile::tempdir().unwrap();
+        fs::write(
+            trial.path().join(file.file_name().unwrap()),
+            &whole[..length],
+        )
+        .unwrap();
+        let open = Open::at(trial.path());
+        let waiting = open.store.progress()[0].1.waiting();
+        assert!(waiting >= last, "{length}");
+        last = waiting;
+        let ids = take(&mut open.outbox(0), usize::try_from(waiting).unwrap());
+        assert_eq!(ids, numbers(0..waiting.into()));
+        open.end();
+    }
+    assert!(last > 90);
+}
+
+#[test]
+fn a_damaged_database_is_put_aside_and_nothing_acknowledged_is_lost() {
+    let directory = tempfile::tempdir().unwrap();
+    filled(directory.path());
+    let index = directory.path().join("index.redb");
+    let whole = fs::read(&index).unwrap();
+    for (at, cut) in [
+        (0, false),
+        (100, false),
+        (4096, false),
+        (whole.len() / 2, true),
+        (70_000, false),
+    ] {
+        let mut damaged = whole.clone();
+        for byte in damaged.iter_mut().skip(at).take(512) {
+            *byte ^= 0x5A;
+        }
+        if cut {
+            damaged.truncate(at);
+        }
+        fs::write(&index, &damaged).unwrap();
+        let open = Open::at(directory.path());
+        assert_eq!(open.store.progress()[0].1.waiting(), 100);
+        let mut states = 0;
+        open.store.states(|_, _, _| states += 1).unwrap();
+        assert_eq!(states, 20, "the journal still knows them");
+        open.end();
+    }
+}
