@@ -263,19 +263,38 @@ impl Seats {
     }
 }
 
+impl Seats {
+    /// Becomes what the bytes say; false when they are of another form.
+    fn replace(&mut self, state: &[u8]) -> bool {
+        let Some((header, rest)) = state.split_at_checked(size_of::<Header>()) else {
+            return false;
+        };
+        let Ok(header) = bytes::try_pod_read_unaligned::<Header>(header) else {
+            return false;
+        };
+        self.incident = header.incident;
+        self.common = header.common;
+        let pairs = usize::from(header.pairs) * size_of::<Pair>();
+        header.version == VERSION
+            && rest.split_at_checked(pairs).is_some_and(|(pairs, seats)| {
+                self.pairs.replace(pairs) && self.seats.replace(seats)
+            })
+    }
+}
+
 impl State for Seats {
     fn decode(state: &[u8]) -> Option<Self> {
-        let (header, rest) = state.split_at_checked(size_of::<Header>())?;
-        let header: Header = bytes::try_pod_read_unaligned(header).ok()?;
-        (header.version == VERSION).then_some(())?;
-        let (pairs, seats) =
-            rest.split_at_checked(usize::from(header.pairs) * size_of::<Pair>())?;
-        Some(Self {
-            incident: header.incident,
-            common: header.common,
-            pairs: Bounded::decode(pairs)?,
-            seats: Bounded::decode(seats)?,
-        })
+        let mut seats = Self::default();
+        seats.replace(state).then_some(seats)
+    }
+
+    fn load(&mut self, state: Option<&[u8]>) {
+        if !state.is_some_and(|state| self.replace(state)) {
+            self.incident = Incident::default();
+            self.common = Default::default();
+            self.pairs.clear();
+            self.seats.clear();
+        }
     }
 
     fn encode(&self, out: &mut Vec<u8>) {

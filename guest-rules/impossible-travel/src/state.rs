@@ -261,17 +261,28 @@ impl Travels {
             (known.is_trusted(), is_habit(known), known.last)
         });
     }
+
+    /// Becomes what the bytes say; false when they are of another form.
+    fn replace(&mut self, bytes: &[u8]) -> bool {
+        let Some((familiar, stays)) = bytes.split_at_checked(size_of::<Familiar>()) else {
+            return false;
+        };
+        bytemuck::bytes_of_mut(&mut self.familiar).copy_from_slice(familiar);
+        self.familiar.version == VERSION && self.stays.replace(stays)
+    }
 }
 
 impl State for Travels {
     fn decode(bytes: &[u8]) -> Option<Self> {
-        let (familiar, stays) = bytes.split_at_checked(size_of::<Familiar>())?;
-        let familiar: Familiar = bytemuck::try_pod_read_unaligned(familiar).ok()?;
-        (familiar.version == VERSION).then_some(())?;
-        Some(Self {
-            familiar,
-            stays: Bounded::decode(stays)?,
-        })
+        let mut state = Self::default();
+        state.replace(bytes).then_some(state)
+    }
+
+    fn load(&mut self, bytes: Option<&[u8]>) {
+        if !bytes.is_some_and(|bytes| self.replace(bytes)) {
+            self.familiar = Familiar::default();
+            self.stays.clear();
+        }
     }
 
     fn encode(&self, out: &mut Vec<u8>) {

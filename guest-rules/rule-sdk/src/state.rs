@@ -12,6 +12,12 @@ pub trait State: Default {
     fn decode(bytes: &[u8]) -> Option<Self>;
     /// Appends the bytes. Writing none forgets the state.
     fn encode(&self, out: &mut Vec<u8>);
+
+    /// Becomes what the bytes say, or a new state. A large state does this in
+    /// place: making one and moving it costs a copy of its whole size each.
+    fn load(&mut self, bytes: Option<&[u8]>) {
+        *self = bytes.and_then(Self::decode).unwrap_or_default();
+    }
 }
 
 /// Implements [`State`] for a tuple struct of plain numbers (or other
@@ -70,10 +76,18 @@ macro_rules! compact_state {
 
 /// At most `N` plain records in order, stored back to back: decoding is one
 /// copy, so a state of many points costs little per event.
-#[derive(Debug, Clone, Copy, PartialEq)]
+///
+/// Invariant: what lies behind `length` is never looked at.
+#[derive(Debug, Clone, Copy)]
 pub struct Bounded<T, const N: usize> {
     items: [T; N],
     length: usize,
+}
+
+impl<T: Pod + PartialEq, const N: usize> PartialEq for Bounded<T, N> {
+    fn eq(&self, other: &Self) -> bool {
+        self.as_slice() == other.as_slice()
+    }
 }
 
 impl<T: Pod, const N: usize> Default for Bounded<T, N> {
@@ -153,16 +167,29 @@ impl<T: Pod, const N: usize> Bounded<T, N> {
     /// Reads as many whole records as the bytes hold, `N` at most.
     #[must_use]
     pub fn decode(bytes: &[u8]) -> Option<Self> {
-        let size = size_of::<T>();
-        if size == 0 || !bytes.len().is_multiple_of(size) || bytes.len() / size > N {
-            return None;
-        }
         let mut list = Self::default();
-        bytemuck::cast_slice_mut::<T, u8>(&mut list.items)
-            .get_mut(..bytes.len())?
-            .copy_from_slice(bytes);
-        list.length = bytes.len() / size;
-        Some(list)
+        list.replace(bytes).then_some(list)
+    }
+
+    /// The same in place; false, and empty, when the bytes are no such list.
+    pub fn replace(&mut self, bytes: &[u8]) -> bool {
+        self.length = 0;
+        let size = size_of::<T>();
+        if size == 0 || !bytes.len().is_multiple_of(size) {
+            return false;
+        }
+        let room = bytemuck::cast_slice_mut::<T, u8>(&mut self.items);
+        let Some(room) = room.get_mut(..bytes.len()) else {
+            return false;
+        };
+        room.copy_from_slice(bytes);
+        self.length = bytes.len() / size;
+        true
+    }
+
+    /// Forgets every record.
+    pub fn clear(&mut self) {
+        self.length = 0;
     }
 
     /// Appends the records' bytes.

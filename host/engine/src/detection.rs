@@ -18,19 +18,22 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 use sidewatch_event::{Event, Evidence, EvidenceValue};
 use wasmtime::Store;
+use wasmtime::component::Func;
 
 use crate::bindings::detection::DetectionRule as Bindings;
 use crate::bindings::detection::exports::sidewatch::rule::detection as wire;
-use crate::bindings::detection::exports::sidewatch::rule::types;
+use crate::evaluate::{self, DetectionFrame, DetectionOutcome};
 use crate::fault::{Fault, RuleCounters, add};
 use crate::frame::{ABSENT, FRAME_EVENTS, append, append_texts, slice};
 use crate::key::{NAMES, StateKey};
 use crate::limits::{Guard, RuleLimits};
 use crate::loader::{ConfigureError, LoadedRule, Prepared};
+use crate::rows::{EventNumbers, Group, Row, Span};
 use crate::state::States;
 use crate::suspension::Suspension;
 
-use convert::{numbers, value};
+pub use convert::numbers;
+use convert::value;
 use descriptor::check;
 pub use descriptor::{DetectionDescriptor, FindingKind};
 
@@ -61,17 +64,24 @@ pub struct RawFinding {
     pub evidence: Vec<Evidence>,
 }
 
+/// Events with the numbers of each.
+#[derive(Clone, Copy)]
+struct Batch<'a> {
+    events: &'a [Box<Event>],
+    rows: &'a [Row<EventNumbers>],
+}
+
 struct Live {
     store: Store<Guard>,
-    bindings: Bindings,
+    evaluate: Func,
 }
 
 #[derive(Default)]
 struct Buffers {
     block: Vec<u8>,
-    events: Vec<wire::Event>,
-    texts: Vec<types::Span>,
-    groups: Vec<wire::Group>,
+    events: Vec<Row<EventNumbers>>,
+    texts: Vec<Row<Span>>,
+    groups: Vec<Row<Group>>,
     keys: Vec<(u64, i64)>,
 }
 
@@ -133,12 +143,19 @@ impl DetectionRule {
         })
     }
 
-    /// Folds a batch in order; findings are appended.
-    pub fn fold(&mut self, events: &[Box<Event>], findings: &mut Vec<RawFinding>) {
+    /// Folds a batch in order; findings are appended. `rows` are the numbers
+    /// of the events in the same order, made once for all rules.
+    pub fn fold(
+        &mut self,
+        events: &[Box<Event>],
+        rows: &[Row<EventNumbers>],
+        findings: &mut Vec<RawFinding>,
+    ) {
         let started = Instant::now();
+        let batch = Batch { events, rows };
         let mut first = 0;
         for chunk in events.chunks(FRAME_EVENTS) {
-            self.fold_chunk(events, first, chunk, findings);
+            self.fold_chunk(batch, first, chunk, findings);
             first += chunk.len();
         }
         let elapsed = usize::try_from(started.elapsed().as_nanos()).unwrap_or(usize::MAX);
@@ -156,7 +173,7 @@ impl DetectionRule {
 
     fn fold_chunk(
         &mut self,
-        all: &[Box<Event>],
+        all: Batch<'_>,
         first: usize,
         chunk: &[Box<Event>],
         findings: &mut Vec<RawFinding>,
@@ -181,7 +198,7 @@ impl DetectionRule {
     /// logarithm of the frame's size.
     fn fold_members(
         &mut self,
-        events: &[Box<Event>],
+        events: Batch<'_>,
         members: &[(u64, u32)],
         findings: &mut Vec<RawFinding>,
     ) {
@@ -203,7 +220,7 @@ impl DetectionRule {
         }
         if let [(_, at)] = members {
             add(&self.counters.quarantined, 1);
-            let id = events.get(*at as usize).map_or(0, |event| event.id);
+            let id = events.events.get(*at as usize).map_or(0, |event| event.id);
             tracing::warn!(rule = %self.descriptor.id, error = %fault, event = format_args!("{id:032x}"), "rule cannot evaluate an event");
             return;
         }
@@ -214,7 +231,7 @@ impl DetectionRule {
 
     fn attempt(
         &mut self,
-        events: &[Box<Event>],
+        events: Batch<'_>,
         members: &[(u64, u32)],
         findings: &mut Vec<RawFinding>,
     ) -> Result<(), Fault> {
@@ -231,7 +248,7 @@ impl DetectionRule {
         let Some(live) = &mut self.live else {
             return Ok(());
         };
-        let frame = wire::Frame {
+        let frame = DetectionFrame {
             block: &self.buffers.block,
             events: &self.buffers.events,
             texts: &self.buffers.texts,
@@ -241,15 +258,12 @@ impl DetectionRule {
             .engine
             .clock
             .begin_call(&mut live.store, self.limits.frame());
-        let outcome = live
-            .bindings
-            .sidewatch_rule_detection()
-            .call_evaluate(&mut live.store, frame)
+        let outcome = evaluate::detect(&mut live.store, live.evaluate, frame)
             .map_err(|error| Fault::from_error(&error))?;
         self.accept(outcome, members, findings)
     }
 
-    fn build(&mut self, events: &[Box<Event>], members: &[(u64, u32)]) {
+    fn build(&mut self, batch: Batch<'_>, members: &[(u64, u32)]) {
         let buffers = &mut self.buffers;
         buffers.block.clear();
         buffers.events.clear();
@@ -257,13 +271,14 @@ impl DetectionRule {
         buffers.groups.clear();
         buffers.keys.clear();
         for (key, at) in members {
-            let Some(event) = events.get(*at as usize) else {
+            let at = *at as usize;
+            let (Some(event), Some(row)) = (batch.events.get(at), batch.rows.get(at)) else {
                 continue;
             };
             let position = u32::try_from(buffers.events.len()).unwrap_or(u32::MAX);
             match (buffers.groups.last_mut(), buffers.keys.last_mut()) {
                 (Some(group), Some((last, time))) if last == key => {
-                    group.count += 1;
+                    group.0.count += 1;
                     *time = event.time.max(*time);
                 }
                 _ => {
@@ -271,22 +286,20 @@ impl DetectionRule {
                         Some(state) => append(&mut buffers.block, state),
                         None => (ABSENT, 0),
                     };
-                    let state = types::Span { start, length };
-                    buffers.groups.push(wire::Group {
+                    buffers.groups.push(Row(Group {
                         first: position,
                         count: 1,
-                        state,
-                    });
+                        state: Span { start, length },
+                    }));
                     buffers.keys.push((*key, event.time));
                 }
             }
-            buffers.events.push(numbers(event));
+            buffers.events.push(*row);
             append_texts(
                 &mut buffers.block,
                 &mut buffers.texts,
                 &self.descriptor.reads,
                 event,
-                |start, length| types::Span { start, length },
             );
         }
     }
@@ -294,7 +307,7 @@ impl DetectionRule {
     /// Checks everything, then takes everything: a bad answer changes nothing.
     fn accept(
         &mut self,
-        outcome: wire::Outcome,
+        outcome: DetectionOutcome,
         members: &[(u64, u32)],
         findings: &mut Vec<RawFinding>,
     ) -> Result<(), Fault> {
@@ -308,7 +321,7 @@ impl DetectionRule {
         if outcome.changes.len() > self.buffers.keys.len() {
             return Err(rejected("more changed states than groups"));
         }
-        for change in &outcome.changes {
+        for Row(change) in &outcome.changes {
             let known = self.buffers.keys.get(change.group as usize).is_some();
             let bytes = slice(&outcome.block, change.state.start, change.state.length);
             if !known || bytes.is_none() {
@@ -323,7 +336,7 @@ impl DetectionRule {
         for finding in outcome.findings {
             checked.push(self.finding(finding, members, &mut budget)?);
         }
-        for change in &outcome.changes {
+        for Row(change) in &outcome.changes {
             if let (Some((key, time)), Some(bytes)) = (
                 self.buffers.keys.get(change.group as usize),
                 slice(&outcome.block, change.state.start, change.state.length),
@@ -415,7 +428,17 @@ fn instantiate(
         .engine
         .clock
         .begin_call(&mut store, limits.frame().saturating_mul(20));
-    let bindings = prepared.instantiate(&mut store).map_err(fault)?;
+    let instance = prepared
+        .instance_pre()
+        .instantiate(&mut store)
+        .map_err(fault)?;
+    let bindings = Bindings::new(&mut store, &instance).map_err(fault)?;
+    let evaluate = evaluate::find::<(DetectionFrame<'_>,), (DetectionOutcome,)>(
+        &mut store,
+        &instance,
+        evaluate::DETECTION,
+    )
+    .map_err(fault)?;
     let configured = bindings
         .sidewatch_rule_detection()
         .call_configure(&mut store, parameters)
@@ -424,5 +447,5 @@ fn instantiate(
         parameter: error.parameter,
         message: error.message,
     })?;
-    Ok((Live { store, bindings }, descriptor))
+    Ok((Live { store, evaluate }, descriptor))
 }

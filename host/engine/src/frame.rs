@@ -5,6 +5,8 @@
 
 use sidewatch_event::{Event, FieldName};
 
+use crate::rows::{Row, Span};
+
 /// Start of a span that names no text.
 pub(crate) const ABSENT: u32 = u32::MAX;
 
@@ -22,20 +24,19 @@ pub(crate) fn append(block: &mut Vec<u8>, bytes: &[u8]) -> (u32, u32) {
     }
 }
 
-/// Appends the texts a rule reads of an event, as `(start, length)` pairs.
-pub(crate) fn append_texts<S>(
+/// Appends the texts a rule reads of an event, and where each lies.
+pub(crate) fn append_texts(
     block: &mut Vec<u8>,
-    spans: &mut Vec<S>,
+    spans: &mut Vec<Row<Span>>,
     reads: &[FieldName],
     event: &Event,
-    span: impl Fn(u32, u32) -> S,
 ) {
     for name in reads {
         let (start, length) = match event.get_named(name) {
             Some(text) => append(block, text.as_bytes()),
             None => (ABSENT, 0),
         };
-        spans.push(span(start, length));
+        spans.push(Row(Span { start, length }));
     }
 }
 

@@ -14,12 +14,14 @@
 mod bindings;
 pub mod cache;
 pub mod detection;
+mod evaluate;
 pub mod fault;
 mod frame;
 mod key;
 pub mod limits;
 pub mod loader;
 pub mod mapping;
+pub mod rows;
 pub mod rule_set;
 pub mod state;
 mod suspension;

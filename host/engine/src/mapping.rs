@@ -6,14 +6,16 @@ use std::time::Instant;
 use serde_json::Value;
 use sidewatch_event::{Annotation, Event, Field, FieldName};
 use wasmtime::Store;
+use wasmtime::component::Func;
 
 use crate::bindings::mapping::MappingRule as Bindings;
 use crate::bindings::mapping::exports::sidewatch::rule::mapping as wire;
-use crate::bindings::mapping::exports::sidewatch::rule::types;
+use crate::evaluate::{self, MappingFrame, MappingOutcome};
 use crate::fault::{Fault, RuleCounters, add};
 use crate::frame::{FRAME_EVENTS, append_texts, field_names, slice};
 use crate::limits::{Guard, RuleLimits};
 use crate::loader::{ConfigureError, LoadedRule, Prepared};
+use crate::rows::{Computed, RequestNumbers, Row, Span};
 use crate::suspension::Suspension;
 
 /// Severity that stands for "not set" on the wire.
@@ -36,14 +38,14 @@ pub struct MappingDescriptor {
 
 struct Live {
     store: Store<Guard>,
-    bindings: Bindings,
+    evaluate: Func,
 }
 
 #[derive(Default)]
 struct Buffers {
     block: Vec<u8>,
-    events: Vec<wire::Event>,
-    texts: Vec<types::Span>,
+    events: Vec<Row<RequestNumbers>>,
+    texts: Vec<Row<Span>>,
 }
 
 /// A mapping rule, ready to map events.
@@ -144,22 +146,21 @@ impl MappingRule {
         &mut self,
         events: &[Box<Event>],
         members: &[usize],
-    ) -> Result<wire::Outcome, Fault> {
+    ) -> Result<MappingOutcome, Fault> {
         let buffers = &mut self.buffers;
         buffers.block.clear();
         buffers.events.clear();
         buffers.texts.clear();
         for event in members.iter().filter_map(|at| events.get(*at)) {
-            buffers.events.push(wire::Event {
+            buffers.events.push(Row(RequestNumbers {
                 status: event.status.into(),
                 server_port: event.server_port.into(),
-            });
+            }));
             append_texts(
                 &mut buffers.block,
                 &mut buffers.texts,
                 &self.descriptor.reads,
                 event,
-                |start, length| types::Span { start, length },
             );
         }
         if self.live.is_none() {
@@ -174,7 +175,7 @@ impl MappingRule {
         let Some(live) = &mut self.live else {
             return Err(Fault::Rejected("no instance".to_owned()));
         };
-        let frame = wire::Frame {
+        let frame = MappingFrame {
             block: &self.buffers.block,
             events: &self.buffers.events,
             texts: &self.buffers.texts,
@@ -183,16 +184,14 @@ impl MappingRule {
             .engine
             .clock
             .begin_call(&mut live.store, self.limits.frame());
-        live.bindings
-            .sidewatch_rule_mapping()
-            .call_evaluate(&mut live.store, frame)
+        evaluate::map(&mut live.store, live.evaluate, frame)
             .map_err(|error| Fault::from_error(&error))
     }
 
     /// Checks everything, then takes everything: a bad answer changes nothing.
     fn accept(
         &self,
-        outcome: &wire::Outcome,
+        outcome: &MappingOutcome,
         events: &mut [Box<Event>],
         members: &[usize],
     ) -> Result<(), Fault> {
@@ -210,23 +209,21 @@ impl MappingRule {
         if !outcome
             .mapped
             .iter()
-            .all(|mapped| known(mapped.event) && self.annotation(mapped.annotation).is_some())
+            .all(|Row(mapped)| known(mapped.event) && self.annotation(mapped.annotation).is_some())
         {
             return rejected("an annotation that does not exist");
         }
-        let text = |computed: &wire::Computed| {
+        let text = |computed: &Computed| {
             let bytes = slice(&outcome.block, computed.text.start, computed.text.length)?;
             std::str::from_utf8(bytes).ok()
         };
         let writes = |field: u32| self.descriptor.writes.get(field as usize);
-        if !outcome
-            .computed
-            .iter()
-            .all(|item| known(item.event) && writes(item.field).is_some() && text(item).is_some())
-        {
+        if !outcome.computed.iter().all(|Row(item)| {
+            known(item.event) && writes(item.field).is_some() && text(item).is_some()
+        }) {
             return rejected("a computed text that is no text of its frame");
         }
-        for mapped in &outcome.mapped {
+        for Row(mapped) in &outcome.mapped {
             let at = members
                 .get(mapped.event as usize)
                 .copied()
@@ -239,7 +236,7 @@ impl MappingRule {
                 event.annotation = Some(Arc::clone(annotation));
             }
         }
-        for item in &outcome.computed {
+        for Row(item) in &outcome.computed {
             let at = members
                 .get(item.event as usize)
                 .copied()
@@ -276,7 +273,17 @@ fn instantiate(
         .engine
         .clock
         .begin_call(&mut store, limits.frame().saturating_mul(20));
-    let bindings = prepared.instantiate(&mut store).map_err(fault)?;
+    let instance = prepared
+        .instance_pre()
+        .instantiate(&mut store)
+        .map_err(fault)?;
+    let bindings = Bindings::new(&mut store, &instance).map_err(fault)?;
+    let evaluate = evaluate::find::<(MappingFrame<'_>,), (MappingOutcome,)>(
+        &mut store,
+        &instance,
+        evaluate::MAPPING,
+    )
+    .map_err(fault)?;
     let configured = bindings
         .sidewatch_rule_mapping()
         .call_configure(&mut store, parameters)
@@ -285,7 +292,7 @@ fn instantiate(
         parameter: error.parameter,
         message: error.message,
     })?;
-    Ok((Live { store, bindings }, descriptor))
+    Ok((Live { store, evaluate }, descriptor))
 }
 
 /// Fields a mapping may not write: identity and evidence are the host's.

@@ -3,8 +3,9 @@
 
 use sidewatch_event::Event;
 
-use crate::detection::{DetectionRule, RawFinding};
+use crate::detection::{DetectionRule, RawFinding, numbers};
 use crate::mapping::MappingRule;
+use crate::rows::{EventNumbers, Row};
 
 /// Which sources a mapping applies to.
 #[derive(Debug)]
@@ -22,6 +23,8 @@ pub struct RuleSet {
     pub mappings: Vec<RoutedMapping>,
     /// Detections, in order.
     pub detections: Vec<DetectionRule>,
+    /// Numbers of the events of a batch; kept for its room.
+    rows: Vec<Row<EventNumbers>>,
 }
 
 impl RuleSet {
@@ -37,8 +40,13 @@ impl RuleSet {
                         .is_some_and(|source| sources.iter().any(|admitted| admitted == source))
             });
         }
+        if self.detections.is_empty() {
+            return;
+        }
+        self.rows.clear();
+        self.rows.extend(events.iter().map(|event| numbers(event)));
         for rule in &mut self.detections {
-            rule.fold(events, findings);
+            rule.fold(events, &self.rows, findings);
         }
     }
 }

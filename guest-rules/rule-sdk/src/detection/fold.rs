@@ -46,16 +46,17 @@ pub fn fold<R: Rule>(rule: &R, frame: &wire::Frame) -> wire::Outcome {
     let description = R::description();
     let columns = description.reads.len();
     let mut outcome = wire::Outcome {
-        block: Vec::new(),
-        changes: Vec::new(),
+        // Most states are of the size they had: one allocation for all.
+        block: Vec::with_capacity(frame.block.len()),
+        changes: Vec::with_capacity(frame.groups.len()),
         findings: Vec::new(),
     };
+    let mut state = Stored::new(R::State::default());
     for (index, group) in (0_u32..).zip(&frame.groups) {
-        let previous = match group.state.start {
+        state.load(match group.state.start {
             ABSENT => None,
-            start => slice(&frame.block, start, group.state.length).and_then(R::State::decode),
-        };
-        let mut state = Stored::new(previous.unwrap_or_default());
+            start => slice(&frame.block, start, group.state.length),
+        });
         for at in group.first..group.first.saturating_add(group.count) {
             let position = at as usize;
             let Some(numbers) = frame.events.get(position) else {

@@ -114,6 +114,14 @@ impl<S> Stored<S> {
     }
 }
 
+impl<S: State> Stored<S> {
+    /// Becomes the next key's state, unchanged so far.
+    pub(crate) fn load(&mut self, bytes: Option<&[u8]>) {
+        self.value.load(bytes);
+        self.changed = false;
+    }
+}
+
 impl<S> Deref for Stored<S> {
     type Target = S;
     fn deref(&self) -> &S {

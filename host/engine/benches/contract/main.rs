@@ -24,6 +24,8 @@ use std::collections::HashMap;
 use std::path::Path;
 use std::time::Duration;
 
+use rustix::time::{ClockId, clock_gettime};
+use sidewatch_engine::detection::numbers;
 use sidewatch_engine::{DetectionRule, RawFinding, RuleLimits};
 use sidewatch_event::{Event, Field};
 use wasmtime::component::{Component, Linker};
@@ -43,8 +45,11 @@ const ROUNDS: usize = 40;
 type States = HashMap<u64, Vec<u8>>;
 
 fn cpu_time() -> Duration {
-    let text = std::fs::read_to_string("/proc/thread-self/schedstat").unwrap();
-    Duration::from_nanos(text.split(' ').next().unwrap().parse().unwrap())
+    let now = clock_gettime(ClockId::ThreadCPUTime);
+    Duration::new(
+        now.tv_sec.try_into().unwrap(),
+        now.tv_nsec.try_into().unwrap(),
+    )
 }
 
 trait Form {
@@ -112,7 +117,8 @@ impl Form for FrameForm {
     fn pass(&mut self, events: &[Box<Event>]) -> usize {
         let mut findings: Vec<RawFinding> = Vec::new();
         for batch in events.chunks(256) {
-            self.0.fold(batch, &mut findings);
+            let rows: Vec<_> = batch.iter().map(|event| numbers(event)).collect();
+            self.0.fold(batch, &rows, &mut findings);
         }
         findings.len()
     }

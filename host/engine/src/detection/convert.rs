@@ -6,12 +6,15 @@ use sidewatch_event::{Event, EvidenceValue, Field};
 
 use crate::bindings::detection::exports::sidewatch::rule::detection as wire;
 use crate::key::address_bits;
+use crate::rows::{EventNumbers, Row};
 
+/// The numbers of an event as detection rules see them.
 #[expect(
     clippy::cast_possible_truncation,
     reason = "the two halves of the address"
 )]
-pub(super) fn numbers(event: &Event) -> wire::Event {
+#[must_use]
+pub fn numbers(event: &Event) -> Row<EventNumbers> {
     let bits = event.source_ip.map_or(0, address_bits);
     let (latitude, longitude, accuracy) = match event.location {
         Some(place) => (place.latitude, place.longitude, place.accuracy_km),
@@ -21,7 +24,7 @@ pub(super) fn numbers(event: &Event) -> wire::Event {
         Some([first, second]) => (u32::from(*first) << 8) | u32::from(*second),
         _ => 0,
     };
-    wire::Event {
+    Row(EventNumbers {
         time: event.time,
         user: event.keys.user,
         session: event.keys.session,
@@ -37,7 +40,7 @@ pub(super) fn numbers(event: &Event) -> wire::Event {
         network_kind: event.network_kind as u32,
         activity: event.activity as u32,
         status: u32::from(event.status),
-    }
+    })
 }
 
 pub(super) fn value(value: wire::EvidenceValue) -> EvidenceValue {
