@@ -224,6 +224,11 @@ impl Nginx {
         Client::connect(self.front)
     }
 
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.front
+    }
+
     /// What it complained about so far.
     pub fn errors(&self) -> String {
         std::fs::read_to_string(self.directory.join("error.log")).unwrap_or_default()

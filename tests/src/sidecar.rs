@@ -210,6 +210,22 @@ impl Sidecar {
         self.process.resident_bytes()
     }
 
+    /// Its process id.
+    pub fn process_id(&self) -> u32 {
+        self.process.id()
+    }
+
+    /// What became of the records of a source so far, for people.
+    pub fn shares(&self, source: &str) -> String {
+        let metrics = self.metrics();
+        format!(
+            "{} received, {} shed, {} forwarded",
+            metrics.source(source, "received"),
+            metrics.source(source, "shed_queue_full"),
+            metrics.events("forwarded")
+        )
+    }
+
     /// Asks it to end, and waits until it has.
     pub fn stop(self) -> ExitStatus {
         self.end(Signal::SIGTERM)

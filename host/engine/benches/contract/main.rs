@@ -24,7 +24,7 @@ use std::collections::HashMap;
 use std::path::Path;
 use std::time::Duration;
 
-use rustix::time::{ClockId, clock_gettime};
+use cpu_time::ThreadTime;
 use sidewatch_engine::detection::numbers;
 use sidewatch_engine::{DetectionRule, RawFinding, RuleLimits};
 use sidewatch_event::{Event, Field};
@@ -45,11 +45,7 @@ const ROUNDS: usize = 40;
 type States = HashMap<u64, Vec<u8>>;
 
 fn cpu_time() -> Duration {
-    let now = clock_gettime(ClockId::ThreadCPUTime);
-    Duration::new(
-        now.tv_sec.try_into().unwrap(),
-        now.tv_nsec.try_into().unwrap(),
-    )
+    ThreadTime::now().as_duration()
 }
 
 trait Form {

@@ -20,9 +20,10 @@ mod native;
 use std::hint::black_box;
 use std::path::PathBuf;
 use std::process::Command;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use rustix::time::{ClockId, clock_gettime};
+use cpu_time::ThreadTime;
 use sidewatch_engine::rule_set::RoutedMapping;
 use sidewatch_engine::{Engine, EngineSettings, RawFinding, RuleLimits, RuleSet};
 use sidewatch_event::Event;
@@ -42,6 +43,16 @@ struct Wasm(RuleSet);
 impl Variant for Wasm {
     fn run(&mut self, events: &mut [Box<Event>], findings: &mut Vec<RawFinding>) {
         self.0.evaluate(events, findings);
+        let mappings = self.0.mappings.iter().map(|mapping| &mapping.rule.counters);
+        let detections = self.0.detections.iter().map(|rule| &rule.counters);
+        for counters in mappings.chain(detections) {
+            let missed = counters.quarantined.load(Ordering::Relaxed)
+                + counters.skipped.load(Ordering::Relaxed);
+            assert_eq!(
+                missed, 0,
+                "a rule faulted, so this measures nothing: {counters:?}"
+            );
+        }
     }
 }
 
@@ -94,11 +105,7 @@ fn variant(kind: &str, rules: &[&str]) -> Box<dyn Variant> {
 }
 
 fn cpu_time() -> Duration {
-    let now = clock_gettime(ClockId::ThreadCPUTime);
-    Duration::new(
-        now.tv_sec.try_into().unwrap(),
-        now.tv_nsec.try_into().unwrap(),
-    )
+    ThreadTime::now().as_duration()
 }
 
 /// One pass over all events; every pass is a later day, so states move on.
