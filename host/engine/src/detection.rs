@@ -32,7 +32,7 @@ use crate::rows::{EventNumbers, Group, Row, Span};
 use crate::state::States;
 use crate::suspension::Suspension;
 
-pub use convert::numbers;
+pub(crate) use convert::numbers;
 use convert::value;
 use descriptor::check;
 pub use descriptor::{DetectionDescriptor, FindingKind};
@@ -143,9 +143,15 @@ impl DetectionRule {
         })
     }
 
-    /// Folds a batch in order; findings are appended. `rows` are the numbers
-    /// of the events in the same order, made once for all rules.
-    pub fn fold(
+    /// Folds a batch in order; findings are appended.
+    pub fn fold(&mut self, events: &[Box<Event>], findings: &mut Vec<RawFinding>) {
+        let rows: Vec<_> = events.iter().map(|event| numbers(event)).collect();
+        self.fold_rows(events, &rows, findings);
+    }
+
+    /// The same; `rows` are the numbers of the events in the same order, made
+    /// once for all rules.
+    pub(crate) fn fold_rows(
         &mut self,
         events: &[Box<Event>],
         rows: &[Row<EventNumbers>],

@@ -21,7 +21,7 @@ mod key;
 pub mod limits;
 pub mod loader;
 pub mod mapping;
-pub mod rows;
+mod rows;
 pub mod rule_set;
 pub mod state;
 mod suspension;

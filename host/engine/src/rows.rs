@@ -23,7 +23,7 @@ compile_error!("rows are copied as they lie in memory, which a guest reads as li
 /// A record that is copied as one row. See the module for what it must be.
 #[derive(Debug, Clone, Copy)]
 #[repr(transparent)]
-pub struct Row<T>(pub T);
+pub(crate) struct Row<T>(pub(crate) T);
 
 impl<T: ComponentType + Pod> Row<T> {
     const FITS: () = assert!(
@@ -122,7 +122,7 @@ macro_rules! row {
         #[derive(Debug, Clone, Copy, PartialEq, Pod, Zeroable, ComponentType, Lower, Lift)]
         #[component(record)]
         #[repr(C)]
-        pub struct $name {
+        pub(crate) struct $name {
             $($(#[$rename])? pub(crate) $field: $kind,)+
         }
     };

@@ -46,7 +46,7 @@ impl RuleSet {
         self.rows.clear();
         self.rows.extend(events.iter().map(|event| numbers(event)));
         for rule in &mut self.detections {
-            rule.fold(events, &self.rows, findings);
+            rule.fold_rows(events, &self.rows, findings);
         }
     }
 }

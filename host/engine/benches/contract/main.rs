@@ -25,7 +25,6 @@ use std::path::Path;
 use std::time::Duration;
 
 use cpu_time::ThreadTime;
-use sidewatch_engine::detection::numbers;
 use sidewatch_engine::{DetectionRule, RawFinding, RuleLimits};
 use sidewatch_event::{Event, Field};
 use wasmtime::component::{Component, Linker};
@@ -113,8 +112,7 @@ impl Form for FrameForm {
     fn pass(&mut self, events: &[Box<Event>]) -> usize {
         let mut findings: Vec<RawFinding> = Vec::new();
         for batch in events.chunks(256) {
-            let rows: Vec<_> = batch.iter().map(|event| numbers(event)).collect();
-            self.0.fold(batch, &rows, &mut findings);
+            self.0.fold(batch, &mut findings);
         }
         findings.len()
     }

@@ -13,8 +13,7 @@ use crate::rows::{EventNumbers, Row};
     clippy::cast_possible_truncation,
     reason = "the two halves of the address"
 )]
-#[must_use]
-pub fn numbers(event: &Event) -> Row<EventNumbers> {
+pub(crate) fn numbers(event: &Event) -> Row<EventNumbers> {
     let bits = event.source_ip.map_or(0, address_bits);
     let (latitude, longitude, accuracy) = match event.location {
         Some(place) => (place.latitude, place.longitude, place.accuracy_km),
