@@ -197,36 +197,39 @@ fn activity_name(activity: Activity) -> &'static str {
 /// Writes sorted dotted names as nested objects: those of one object stand
 /// together, because a dot sorts before every letter.
 fn write_nested(entries: &[(&'static str, Value<'_>)], out: &mut String) {
-    let mut open: Vec<&str> = Vec::with_capacity(4);
+    let mut before = "";
+    let mut depth = 0;
     out.push('{');
     let mut first = true;
     for (name, value) in entries {
         let (parents, leaf) = name.rsplit_once('.').unwrap_or(("", name));
-        let shared = open
-            .iter()
-            .zip(parents.split('.'))
-            .take_while(|(have, want)| *have == want)
-            .count();
-        while open.len() > shared {
-            out.push('}');
-            open.pop();
-            first = false;
-        }
-        for parent in parents
-            .split('.')
-            .skip(shared)
-            .filter(|parent| !parent.is_empty())
-        {
-            write_key(parent, first, out);
-            out.push('{');
-            open.push(parent);
-            first = true;
+        // Mostly the next name lies in the same object.
+        if parents != before {
+            let segments = |path: &'static str| path.split('.').filter(|part| !part.is_empty());
+            let shared = segments(before)
+                .zip(segments(parents))
+                .take_while(|(have, want)| have == want)
+                .count();
+            if depth > shared {
+                first = false;
+            }
+            for _ in shared..depth {
+                out.push('}');
+            }
+            depth = shared;
+            for parent in segments(parents).skip(shared) {
+                write_key(parent, first, out);
+                out.push('{');
+                depth += 1;
+                first = true;
+            }
+            before = parents;
         }
         write_key(leaf, first, out);
         first = false;
         write_value(value, out);
     }
-    out.extend(open.iter().map(|_| '}'));
+    out.extend((0..depth).map(|_| '}'));
     out.push('}');
 }
 
@@ -320,8 +323,23 @@ fn write_real(number: f64, out: &mut String) {
     }
 }
 
+/// Whether a byte stands for itself in any text. Those above ASCII may be part
+/// of an unsafe character.
+fn is_plain(byte: u8) -> bool {
+    (0x20..0x7f).contains(&byte) && byte != b'"' && byte != b'\\'
+}
+
 fn write_text(text: &str, out: &mut String) {
     out.push('"');
+    // Without an early end the compiler looks at many bytes at once.
+    if text
+        .bytes()
+        .fold(true, |plain, byte| plain & is_plain(byte))
+    {
+        out.push_str(text);
+        out.push('"');
+        return;
+    }
     let mut rest = text;
     while let Some((at, character)) = rest
         .char_indices()
