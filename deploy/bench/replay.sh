@@ -20,12 +20,17 @@ awk -v lines="$lines" 'BEGIN {
     printf "203.0.113.%d - user%d [21/Nov/2025:%02d:%02d:%02d +0000] \"GET /teams/%d/posts?page=%d HTTP/1.1\" 200 %d \"https://site.example/teams/%d\" \"%s\"\n", user % 250, user, second / 3600, second / 60 % 60, second % 60, path % 40, path, 200 + path, path % 40, agents[agent]
   }
 }' >"$work/access.log"
-city=()
-if [ -n "${GEOIP_CITY:-}" ]; then city=(--geoip-city "$GEOIP_CITY"); fi
+# A city database: yours, or the one the demo makes for documentation networks.
+sidewatch=${SIDEWATCH:-$target/release/sidewatch}
+export SIDEWATCH_RULES=${SIDEWATCH_RULES:-$target/rules}
+if [ -z "${GEOIP_CITY:-}" ]; then
+  "$sidewatch" demo --once --people 24 --listen 127.0.0.1:0 --directory "$work/demo" >/dev/null 2>&1 || true
+  GEOIP_CITY=$(find "$work/demo" -name '*.mmdb' | grep -im1 city) || { echo "no city database; set GEOIP_CITY" >&2; exit 1; }
+fi
 run() {
   local began
   began=$(date +%s%N)
-  taskset -c 0 env SIDEWATCH_RULES="${SIDEWATCH_RULES:-$target/rules}" "${SIDEWATCH:-$target/release/sidewatch}" replay "${city[@]}" -q --format "$1" -o /dev/null "$work/access.log" &
+  taskset -c 0 "$sidewatch" replay --geoip-city "$GEOIP_CITY" -q --format "$1" -o /dev/null "$work/access.log" &
   local child=$!
   wait "$child"
   printf '%-10s %12s lines/s (wall, one core)\n' "$1" "$(( lines * 1000000000 / ($(date +%s%N) - began) ))"

@@ -55,9 +55,9 @@ fn sidecar(directory: &Path) -> Sidecar {
     Sidecar::in_directory(directory)
         .source(
             "mirror",
-            &format!("type = \"mirror\"\npack = \"mattermost\"\nunix = {socket:?}"),
+            &format!("type = \"mirror\"\npack = \"mattermost\"\nsocket = {socket:?}"),
         )
-        .section("[enrichment]\ntrusted_proxies = [\"unix:\", \"127.0.0.0/8\"]")
+        .section("[enrichment]\ntrusted_proxies = [\"127.0.0.1\"]")
         .json_file("events")
         .start()
 }
