@@ -58,6 +58,7 @@ impl CompiledCache {
         #[cfg(unix)]
         std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
         builder.create(directory)?;
+        refuse_foreign(directory)?;
         let key = read_or_make_key(&directory.join("cache.key"))?;
         Ok(Self {
             directory: directory.to_owned(),
@@ -113,6 +114,35 @@ impl CompiledCache {
     }
 }
 
+/// Refuses a directory or file that somebody else could have written: what
+/// lies there is trusted, compiled code included.
+///
+/// # Errors
+/// It belongs to another user (root aside), is a link, or others may write it.
+pub fn refuse_foreign(path: &Path) -> std::io::Result<()> {
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::MetadataExt as _;
+        let found = fs::symlink_metadata(path)?;
+        let own = nix::unistd::geteuid().as_raw();
+        let reason = if found.is_symlink() {
+            "is a symbolic link"
+        } else if found.uid() != own && found.uid() != 0 {
+            "belongs to another user"
+        } else if found.mode() & 0o022 != 0 {
+            "can be written by others; run: chmod go-w"
+        } else {
+            return Ok(());
+        };
+        return Err(std::io::Error::new(
+            std::io::ErrorKind::PermissionDenied,
+            format!("{} {reason}", path.display()),
+        ));
+    }
+    #[cfg(not(unix))]
+    Ok(())
+}
+
 fn private_file(path: &Path) -> std::io::Result<fs::File> {
     let mut options = OpenOptions::new();
     options.write(true).create(true).truncate(true);
@@ -126,6 +156,9 @@ fn private_file(path: &Path) -> std::io::Result<fs::File> {
 /// # Errors
 /// Fails when the file is unreadable, not 32 bytes long, or cannot be made.
 pub fn read_or_make_key(path: &Path) -> std::io::Result<[u8; 32]> {
+    if path.exists() {
+        refuse_foreign(path)?;
+    }
     match fs::read(path) {
         Ok(bytes) => bytes.try_into().map_err(|_| {
             std::io::Error::other(format!(

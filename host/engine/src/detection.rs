@@ -5,8 +5,9 @@
 //! tens of microseconds. States survive, because they are the host's.
 //!
 //! A faulty frame is halved until the offending event stands alone; that event
-//! is quarantined for this rule and goes on to the sinks. A rule whose faults
-//! take more than their share of time is suspended and tried again later.
+//! goes on to the sinks without this rule, and its key is set aside for a
+//! while. A rule whose faults, over many keys, take more than their share of
+//! time is suspended and tried again later.
 
 mod convert;
 mod descriptor;
@@ -18,16 +19,16 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 use sidewatch_event::{Event, Evidence, EvidenceValue};
 use wasmtime::Store;
-use wasmtime::component::Func;
 
 use crate::bindings::detection::DetectionRule as Bindings;
 use crate::bindings::detection::exports::sidewatch::rule::detection as wire;
-use crate::evaluate::{self, DetectionFrame, DetectionOutcome};
+use crate::evaluate::{Detect, DetectionFrame, DetectionOutcome};
 use crate::fault::{Fault, RuleCounters, add};
 use crate::frame::{ABSENT, FRAME_EVENTS, append, append_texts, slice};
 use crate::key::{NAMES, StateKey};
 use crate::limits::{Guard, RuleLimits};
 use crate::loader::{ConfigureError, LoadedRule, Prepared};
+use crate::quarantine::Quarantine;
 use crate::rows::{EventNumbers, Group, Row, Span};
 use crate::state::States;
 use crate::suspension::Suspension;
@@ -73,7 +74,7 @@ struct Batch<'a> {
 
 struct Live {
     store: Store<Guard>,
-    evaluate: Func,
+    evaluate: Detect,
 }
 
 #[derive(Default)]
@@ -100,6 +101,7 @@ pub struct DetectionRule {
     buffers: Buffers,
     members: Vec<(u64, u32)>,
     suspension: Suspension,
+    quarantine: Quarantine,
 }
 
 impl std::fmt::Debug for DetectionRule {
@@ -140,6 +142,7 @@ impl DetectionRule {
             buffers: Buffers::default(),
             members: Vec::new(),
             suspension: Suspension::default(),
+            quarantine: Quarantine::default(),
         })
     }
 
@@ -191,6 +194,13 @@ impl DetectionRule {
                 members.push((key, at));
             }
         }
+        if !self.quarantine.is_empty() {
+            let now = Instant::now();
+            let before = members.len();
+            members.retain(|(key, _)| !self.quarantine.holds(*key, now));
+            add(&self.counters.events, before - members.len());
+            add(&self.counters.quarantined, before - members.len());
+        }
         if !members.is_empty() {
             // The index breaks ties, so events of one key stay in order.
             members.sort_unstable();
@@ -224,8 +234,11 @@ impl DetectionRule {
         if let Some(pause) = self.suspension.strike(started, started.elapsed()) {
             tracing::error!(rule = %self.descriptor.id, error = %fault, seconds = pause.as_secs(), "rule keeps failing and is suspended");
         }
-        if let [(_, at)] = members {
+        if let [(key, at)] = members {
             add(&self.counters.quarantined, 1);
+            if self.quarantine.strike(*key, Instant::now()) {
+                self.states.set(*key, &[], 0);
+            }
             let id = events.events.get(*at as usize).map_or(0, |event| event.id);
             tracing::warn!(rule = %self.descriptor.id, error = %fault, event = format_args!("{id:032x}"), "rule cannot evaluate an event");
             return;
@@ -260,12 +273,14 @@ impl DetectionRule {
             texts: &self.buffers.texts,
             groups: &self.buffers.groups,
         };
-        self.loaded
+        let running = self
+            .loaded
             .engine
             .clock
             .begin_call(&mut live.store, self.limits.frame());
-        let outcome = evaluate::detect(&mut live.store, live.evaluate, frame)
-            .map_err(|error| Fault::from_error(&error))?;
+        let outcome = live.evaluate.call(&mut live.store, frame);
+        drop(running);
+        let outcome = outcome.map_err(|error| Fault::from_error(&error))?;
         self.accept(outcome, members, findings)
     }
 
@@ -329,7 +344,7 @@ impl DetectionRule {
         }
         for Row(change) in &outcome.changes {
             let known = self.buffers.keys.get(change.group as usize).is_some();
-            let bytes = slice(&outcome.block, change.state.start, change.state.length);
+            let bytes = bytes_of(&outcome.block, change.state);
             if !known || bytes.is_none() {
                 return Err(rejected("a changed state outside its frame"));
             }
@@ -345,7 +360,7 @@ impl DetectionRule {
         for Row(change) in &outcome.changes {
             if let (Some((key, time)), Some(bytes)) = (
                 self.buffers.keys.get(change.group as usize),
-                slice(&outcome.block, change.state.start, change.state.length),
+                bytes_of(&outcome.block, change.state),
             ) {
                 self.states.set(*key, bytes, *time);
             }
@@ -419,6 +434,14 @@ impl DetectionRule {
     }
 }
 
+/// The bytes of a changed state. None, wherever the span begins, forgets it.
+fn bytes_of(block: &[u8], span: Span) -> Option<&[u8]> {
+    match span.length {
+        0 => Some(&[]),
+        length => slice(block, span.start, length),
+    }
+}
+
 fn instantiate(
     loaded: &LoadedRule,
     parameters: &str,
@@ -430,7 +453,7 @@ fn instantiate(
     let fault = |error: wasmtime::Error| ConfigureError::Fault(Fault::from_error(&error));
     let mut store = limits.store(&loaded.engine.wasmtime);
     // Configuring may parse tables, so it gets more time than a frame.
-    loaded
+    let running = loaded
         .engine
         .clock
         .begin_call(&mut store, limits.frame().saturating_mul(20));
@@ -439,12 +462,7 @@ fn instantiate(
         .instantiate(&mut store)
         .map_err(fault)?;
     let bindings = Bindings::new(&mut store, &instance).map_err(fault)?;
-    let evaluate = evaluate::find::<(DetectionFrame<'_>,), (DetectionOutcome,)>(
-        &mut store,
-        &instance,
-        evaluate::DETECTION,
-    )
-    .map_err(fault)?;
+    let evaluate = Detect::find(&mut store, &instance).map_err(fault)?;
     let configured = bindings
         .sidewatch_rule_detection()
         .call_configure(&mut store, parameters)
@@ -453,5 +471,6 @@ fn instantiate(
         parameter: error.parameter,
         message: error.message,
     })?;
+    drop(running);
     Ok((Live { store, evaluate }, descriptor))
 }

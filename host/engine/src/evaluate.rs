@@ -1,8 +1,8 @@
 //! The calls made for every frame: the generated bindings' types with the
 //! lists of one record per event replaced by [`Row`]s.
 //!
-//! Invariant: a [`Func`] comes from [`find`], which compares its type with the
-//! parameters and results used here, so calling it unchecked is sound.
+//! Invariant: a [`Detect`] or [`Map`] holds a function whose type was compared
+//! with the parameters and results used here, so calling it unchecked is sound.
 
 use wasmtime::component::{
     ComponentNamedList, ComponentType, Func, Instance, Lift, Lower, TypedFunc,
@@ -11,6 +11,7 @@ use wasmtime::{Result, Store, format_err};
 
 use crate::bindings::detection::exports::sidewatch::rule::detection::Finding;
 use crate::limits::Guard;
+use crate::loader::{DETECTION, MAPPING};
 use crate::rows::{Change, Computed, EventNumbers, Group, Mapped, RequestNumbers, Row, Span};
 
 /// A frame for a detection rule.
@@ -50,17 +51,8 @@ pub(crate) struct MappingOutcome {
     pub(crate) computed: Vec<Row<Computed>>,
 }
 
-/// Interface of a detection rule.
-pub(crate) const DETECTION: &str = "sidewatch:rule/detection@0.1.0";
-/// Interface of a mapping rule.
-pub(crate) const MAPPING: &str = "sidewatch:rule/mapping@0.1.0";
-
 /// The `evaluate` function of an interface, if it has the type `P -> R`.
-pub(crate) fn find<P, R>(
-    store: &mut Store<Guard>,
-    instance: &Instance,
-    interface: &str,
-) -> Result<Func>
+fn find<P, R>(store: &mut Store<Guard>, instance: &Instance, interface: &str) -> Result<Func>
 where
     P: ComponentNamedList + Lower,
     R: ComponentNamedList + Lift,
@@ -75,30 +67,53 @@ where
     Ok(function)
 }
 
-/// Folds a frame.
-pub(crate) fn detect(
-    store: &mut Store<Guard>,
-    function: Func,
-    frame: DetectionFrame<'_>,
-) -> Result<DetectionOutcome> {
-    #[expect(unsafe_code, reason = "the type was compared in `find`")]
-    // SAFETY: see the module's invariant.
-    let typed =
-        unsafe { TypedFunc::<(DetectionFrame<'_>,), (DetectionOutcome,)>::new_unchecked(function) };
-    let (outcome,) = typed.call(store, (frame,))?;
-    Ok(outcome)
+/// `evaluate` of a detection rule.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Detect(Func);
+
+impl Detect {
+    /// Looks it up and compares its type.
+    pub(crate) fn find(store: &mut Store<Guard>, instance: &Instance) -> Result<Self> {
+        find::<(DetectionFrame<'_>,), (DetectionOutcome,)>(store, instance, DETECTION).map(Self)
+    }
+
+    /// Folds a frame.
+    pub(crate) fn call(
+        self,
+        store: &mut Store<Guard>,
+        frame: DetectionFrame<'_>,
+    ) -> Result<DetectionOutcome> {
+        #[expect(unsafe_code, reason = "the type was compared in `find`")]
+        // SAFETY: `find` is the only way to make one.
+        let typed = unsafe {
+            TypedFunc::<(DetectionFrame<'_>,), (DetectionOutcome,)>::new_unchecked(self.0)
+        };
+        let (outcome,) = typed.call(store, (frame,))?;
+        Ok(outcome)
+    }
 }
 
-/// Maps a frame.
-pub(crate) fn map(
-    store: &mut Store<Guard>,
-    function: Func,
-    frame: MappingFrame<'_>,
-) -> Result<MappingOutcome> {
-    #[expect(unsafe_code, reason = "the type was compared in `find`")]
-    // SAFETY: see the module's invariant.
-    let typed =
-        unsafe { TypedFunc::<(MappingFrame<'_>,), (MappingOutcome,)>::new_unchecked(function) };
-    let (outcome,) = typed.call(store, (frame,))?;
-    Ok(outcome)
+/// `evaluate` of a mapping rule.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Map(Func);
+
+impl Map {
+    /// Looks it up and compares its type.
+    pub(crate) fn find(store: &mut Store<Guard>, instance: &Instance) -> Result<Self> {
+        find::<(MappingFrame<'_>,), (MappingOutcome,)>(store, instance, MAPPING).map(Self)
+    }
+
+    /// Maps a frame.
+    pub(crate) fn call(
+        self,
+        store: &mut Store<Guard>,
+        frame: MappingFrame<'_>,
+    ) -> Result<MappingOutcome> {
+        #[expect(unsafe_code, reason = "the type was compared in `find`")]
+        // SAFETY: `find` is the only way to make one.
+        let typed =
+            unsafe { TypedFunc::<(MappingFrame<'_>,), (MappingOutcome,)>::new_unchecked(self.0) };
+        let (outcome,) = typed.call(store, (frame,))?;
+        Ok(outcome)
+    }
 }

@@ -21,6 +21,7 @@ mod key;
 pub mod limits;
 pub mod loader;
 pub mod mapping;
+mod quarantine;
 mod rows;
 pub mod rule_set;
 pub mod state;

@@ -56,17 +56,17 @@ pub(crate) struct Guard {
     until: Duration,
 }
 
-/// Processor time this thread has used; none where the system cannot tell,
-/// which leaves every call its whole share.
-fn thread_time() -> Duration {
-    ThreadTime::try_now().map_or(Duration::ZERO, |now| now.as_duration())
+/// Processor time this thread has used; none where the system cannot tell, and
+/// then the wall clock alone counts.
+fn thread_time() -> Option<Duration> {
+    Some(ThreadTime::try_now().ok()?.as_duration())
 }
 
 fn ticks(time: Duration) -> u64 {
+    /// Far beyond any deadline, far below what could overflow an epoch.
+    const MOST: u64 = 1 << 40;
     // The running epoch is already partly over, hence one more.
-    u64::try_from(time.as_millis())
-        .unwrap_or(u64::MAX)
-        .saturating_add(1)
+    u64::try_from(time.as_millis()).map_or(MOST, |ticks| ticks.min(MOST)) + 1
 }
 
 impl RuleLimits {
@@ -82,7 +82,7 @@ impl RuleLimits {
             .table_elements(10_000)
             .instances(8)
             .tables(8)
-            .memories(2)
+            .memories(1)
             .trap_on_grow_failure(true)
             .build();
         let mut store = Store::new(
@@ -93,8 +93,12 @@ impl RuleLimits {
             },
         );
         store.limiter(|guard| &mut guard.limits);
+        // What an answer may make this side allocate before it is looked at;
+        // records are larger here than in the guest.
+        store.set_hostcall_fuel(self.output_bytes.saturating_mul(8).saturating_add(1 << 20));
         store.epoch_deadline_callback(|context| {
-            Ok(match context.data().until.checked_sub(thread_time()) {
+            let until = context.data().until;
+            Ok(match thread_time().and_then(|now| until.checked_sub(now)) {
                 Some(left) if !left.is_zero() => UpdateDeadline::Continue(ticks(left)),
                 _ => UpdateDeadline::Interrupt,
             })
@@ -107,6 +111,8 @@ impl RuleLimits {
 struct Shared {
     /// Counts the calls begun; the thread goes to sleep when it stands still.
     calls: AtomicU64,
+    /// Calls that have not ended.
+    running: AtomicU64,
     asleep: AtomicBool,
     stopped: AtomicBool,
 }
@@ -131,22 +137,34 @@ impl EpochClock {
         })
     }
 
-    /// Begins a call that may take `time`: epochs advance from now on.
-    pub(crate) fn begin_call(&self, store: &mut Store<Guard>, time: Duration) {
-        store.data_mut().until = thread_time().saturating_add(time);
+    /// Begins a call that may take `time`: epochs advance from now on, until
+    /// what is returned is dropped.
+    #[must_use]
+    pub(crate) fn begin_call(&self, store: &mut Store<Guard>, time: Duration) -> Running<'_> {
+        store.data_mut().until = thread_time().unwrap_or_default().saturating_add(time);
         store.set_epoch_deadline(ticks(time));
+        self.shared.running.fetch_add(1, Ordering::SeqCst);
         self.shared.calls.fetch_add(1, Ordering::SeqCst);
         if self.shared.asleep.load(Ordering::SeqCst)
             && let Some(thread) = &self.thread
         {
             thread.thread().unpark();
         }
+        Running(&self.shared)
+    }
+}
+
+/// A call that has not ended; the clock ticks while there is one.
+pub(crate) struct Running<'a>(&'a Shared);
+
+impl Drop for Running<'_> {
+    fn drop(&mut self) {
+        self.0.running.fetch_sub(1, Ordering::SeqCst);
     }
 }
 
 fn run(engine: &Engine, shared: &Shared) {
-    /// Ticks without a call after which the thread stops ticking. Longer than
-    /// any sensible frame deadline, so that a running call is always covered.
+    /// Ticks without a call after which the thread stops ticking.
     const PATIENCE: u32 = 2_000;
     let mut idle = 0;
     let mut seen = shared.calls.load(Ordering::SeqCst);
@@ -154,7 +172,8 @@ fn run(engine: &Engine, shared: &Shared) {
         std::thread::sleep(TICK);
         engine.increment_epoch();
         let calls = shared.calls.load(Ordering::SeqCst);
-        idle = if calls == seen { idle + 1 } else { 0 };
+        let quiet = calls == seen && shared.running.load(Ordering::SeqCst) == 0;
+        idle = if quiet { idle + 1 } else { 0 };
         seen = calls;
         if idle > PATIENCE {
             shared.asleep.store(true, Ordering::SeqCst);

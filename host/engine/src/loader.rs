@@ -22,8 +22,8 @@ use crate::mapping::MappingRule;
 
 /// Interface version this host speaks.
 pub const INTERFACE_VERSION: &str = "0.1.0";
-const DETECTION: &str = "sidewatch:rule/detection@0.1.0";
-const MAPPING: &str = "sidewatch:rule/mapping@0.1.0";
+pub(crate) const DETECTION: &str = "sidewatch:rule/detection@0.1.0";
+pub(crate) const MAPPING: &str = "sidewatch:rule/mapping@0.1.0";
 
 /// How the engine is set up.
 #[derive(Debug, Clone)]

@@ -6,11 +6,10 @@ use std::time::Instant;
 use serde_json::Value;
 use sidewatch_event::{Annotation, Event, Field, FieldName};
 use wasmtime::Store;
-use wasmtime::component::Func;
 
 use crate::bindings::mapping::MappingRule as Bindings;
 use crate::bindings::mapping::exports::sidewatch::rule::mapping as wire;
-use crate::evaluate::{self, MappingFrame, MappingOutcome};
+use crate::evaluate::{Map, MappingFrame, MappingOutcome};
 use crate::fault::{Fault, RuleCounters, add};
 use crate::frame::{FRAME_EVENTS, append_texts, field_names, slice};
 use crate::limits::{Guard, RuleLimits};
@@ -38,7 +37,7 @@ pub struct MappingDescriptor {
 
 struct Live {
     store: Store<Guard>,
-    evaluate: Func,
+    evaluate: Map,
 }
 
 #[derive(Default)]
@@ -180,11 +179,13 @@ impl MappingRule {
             events: &self.buffers.events,
             texts: &self.buffers.texts,
         };
-        self.loaded
+        let _running = self
+            .loaded
             .engine
             .clock
             .begin_call(&mut live.store, self.limits.frame());
-        evaluate::map(&mut live.store, live.evaluate, frame)
+        live.evaluate
+            .call(&mut live.store, frame)
             .map_err(|error| Fault::from_error(&error))
     }
 
@@ -269,7 +270,7 @@ fn instantiate(
     let fault = |error: wasmtime::Error| ConfigureError::Fault(Fault::from_error(&error));
     let mut store = limits.store(&loaded.engine.wasmtime);
     // Configuring compiles a whole table, so it gets more time than a frame.
-    loaded
+    let running = loaded
         .engine
         .clock
         .begin_call(&mut store, limits.frame().saturating_mul(20));
@@ -278,12 +279,7 @@ fn instantiate(
         .instantiate(&mut store)
         .map_err(fault)?;
     let bindings = Bindings::new(&mut store, &instance).map_err(fault)?;
-    let evaluate = evaluate::find::<(MappingFrame<'_>,), (MappingOutcome,)>(
-        &mut store,
-        &instance,
-        evaluate::MAPPING,
-    )
-    .map_err(fault)?;
+    let evaluate = Map::find(&mut store, &instance).map_err(fault)?;
     let configured = bindings
         .sidewatch_rule_mapping()
         .call_configure(&mut store, parameters)
@@ -292,17 +288,22 @@ fn instantiate(
         parameter: error.parameter,
         message: error.message,
     })?;
+    drop(running);
     Ok((Live { store, evaluate }, descriptor))
 }
 
 /// Fields a mapping may not write: identity and evidence are the host's.
-const RESERVED: [Field; 6] = [
+const RESERVED: [Field; 10] = [
+    Field::DeviceId,
+    Field::EventDataset,
     Field::EventOriginal,
     Field::HttpRequestId,
     Field::SessionId,
     Field::SourceAddress,
     Field::UrlOriginal,
     Field::LogFilePath,
+    Field::UserId,
+    Field::UserName,
 ];
 
 fn check(descriptor: wire::Descriptor) -> Result<MappingDescriptor, String> {

@@ -145,6 +145,10 @@ impl States {
         self.touch(key);
         match self.index.get(&key).and_then(|&at| self.slots.get_mut(at)) {
             Some((_, entry)) => {
+                if time.saturating_sub(entry.changed) > self.ttl {
+                    // The rule has just begun anew; so does the history.
+                    (entry.created, entry.changes) = (time, 0);
+                }
                 self.bytes = self.bytes - entry.bytes.len() + bytes.len();
                 entry.bytes.clear();
                 entry.bytes.extend_from_slice(bytes);
@@ -166,7 +170,7 @@ impl States {
             }
         }
         while self.bytes > self.limit && self.slots.len() > 1 {
-            self.evict(key);
+            self.evict(key, time);
         }
     }
 
@@ -185,8 +189,17 @@ impl States {
         }
     }
 
-    /// Forgets the least worthy of a sample, never the one just set.
-    fn evict(&mut self, keep: u64) {
+    /// Forgets the least worthy of a sample, never the one just set at `now`;
+    /// one that has expired by then is worth nothing.
+    fn evict(&mut self, keep: u64, now: i64) {
+        let ttl = self.ttl;
+        let worth = |entry: &Entry| {
+            if now.saturating_sub(entry.changed) > ttl {
+                (0, 0, i64::MIN)
+            } else {
+                entry.worth()
+            }
+        };
         let mut victim: Option<(u64, (u64, u32, i64))> = None;
         let mut looked_at = 0;
         while looked_at < SAMPLE || victim.is_none() {
@@ -199,8 +212,8 @@ impl States {
             let Some((key, entry)) = self.slots.get(at) else {
                 return;
             };
-            if *key != keep && victim.is_none_or(|(_, worth)| entry.worth() < worth) {
-                victim = Some((*key, entry.worth()));
+            if *key != keep && victim.is_none_or(|(_, least)| worth(entry) < least) {
+                victim = Some((*key, worth(entry)));
             }
         }
         if let Some((key, _)) = victim {
@@ -298,6 +311,24 @@ mod tests {
             worth.push((state.created, state.changed, state.changes));
         });
         assert_eq!(worth, [(10, 30, 3)]);
+    }
+
+    #[test]
+    fn somebody_long_gone_makes_room_before_anybody_present() {
+        let mut states = States::new(20 * (100 + OVERHEAD), 24 * 30 * HOUR as u64);
+        for hour in 0..1000 {
+            states.set(1, &[1; 100], hour * HOUR);
+        }
+        // Two months later: the one who left has the longest history of all.
+        let later = (1000 + 24 * 60) * HOUR;
+        for user in 2..=21 {
+            states.set(user, &[2; 100], later);
+        }
+        for _ in 0..100 {
+            states.set(21, &[2; 100], later);
+        }
+        assert_eq!((states.len(), states.evicted()), (20, 1));
+        assert!(states.get(1, 999 * HOUR).is_none());
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use sidewatch_codecs::PseudonymKey;
-use sidewatch_engine::cache::read_or_make_key;
+use sidewatch_engine::cache::{read_or_make_key, refuse_foreign};
 
 /// Keys under which identifying values are hashed.
 #[derive(Clone)]
@@ -39,6 +39,7 @@ impl Keys {
         #[cfg(unix)]
         std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
         builder.create(directory).map_err(failed)?;
+        refuse_foreign(directory).map_err(failed)?;
         let pseudonym = read_or_make_key(&directory.join("pseudonym.key")).map_err(failed)?;
         let hash = read_or_make_key(&directory.join("hash.key")).map_err(failed)?;
         let mut half = [0; 16];
@@ -52,7 +53,9 @@ impl Keys {
     }
 }
 
-/// Where one user's `replay` and `explain` keep keys and compiled rules.
+/// Where one user's `replay` and `explain` keep keys and compiled rules. A
+/// user without a home gets a directory of that number's own below the
+/// temporary one; [`Keys::open`] refuses it when somebody else made it first.
 #[must_use]
 pub fn personal_directory() -> PathBuf {
     let from = |name: &str| {
@@ -63,5 +66,7 @@ pub fn personal_directory() -> PathBuf {
     from("SIDEWATCH_DATA")
         .or_else(|| from("XDG_STATE_HOME").map(|base| base.join("sidewatch")))
         .or_else(|| from("HOME").map(|home| home.join(".local/state/sidewatch")))
-        .unwrap_or_else(|| std::env::temp_dir().join("sidewatch"))
+        .unwrap_or_else(|| {
+            std::env::temp_dir().join(format!("sidewatch-{}", nix::unistd::geteuid()))
+        })
 }

@@ -3,7 +3,10 @@
 //! The mirror knows user, session and body but not the outcome; the log line
 //! knows status and size. Both carry nginx' `$request_id`. Whichever comes
 //! first waits, in a bounded place and for a bounded time, and then goes on
-//! alone: a lost half costs detail, never the event.
+//! alone: a lost half costs detail, never the event. A line that comes after
+//! its request has gone on tells how it ended, so it follows as an event of its
+//! own with the request's user and session: whoever delays a request must not
+//! hide that its login failed.
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
@@ -16,6 +19,8 @@ use crate::config::JoinSettings;
 /// Identifiers of requests that went on alone, remembered so that a late
 /// other half is not taken for another request.
 const REMEMBERED: usize = 65_536;
+/// Requests that went on without an outcome, kept for their late lines.
+const UNFINISHED: usize = 4_096;
 
 #[derive(Debug)]
 struct Waiting {
@@ -35,10 +40,12 @@ pub(super) struct Join {
     order: VecDeque<(Instant, Box<str>)>,
     gone: HashMap<Box<str>, bool>,
     gone_order: VecDeque<Box<str>>,
+    unfinished: HashMap<Box<str>, Box<Event>>,
+    unfinished_order: VecDeque<Box<str>>,
     /// Requests put together.
     pub(super) joined: u64,
-    /// Halves that came after the other had gone on alone; they are dropped,
-    /// because their request was already delivered.
+    /// Halves that came after the other had gone on alone and said nothing
+    /// new; they are dropped.
     pub(super) late: u64,
 }
 
@@ -52,6 +59,8 @@ impl Join {
             order: VecDeque::new(),
             gone: HashMap::new(),
             gone_order: VecDeque::new(),
+            unfinished: HashMap::new(),
+            unfinished_order: VecDeque::new(),
             joined: 0,
             late: 0,
         }
@@ -79,7 +88,14 @@ impl Join {
             return;
         };
         if self.gone.get(id).is_some_and(|gone| *gone != mirrored) {
-            self.late += 1;
+            match self.unfinished.remove(id) {
+                Some(request) if !mirrored => {
+                    let mut line = event;
+                    line.fill_from(&request);
+                    out.push(line);
+                }
+                _ => self.late += 1,
+            }
             return;
         }
         match self.waiting.get(id) {
@@ -130,6 +146,9 @@ impl Join {
 
     fn release(&mut self, id: Box<str>, out: &mut Vec<Box<Event>>) {
         if let Some(waiting) = self.waiting.remove(&id) {
+            if waiting.mirrored && waiting.event.status == 0 {
+                self.remember_unfinished(id.clone(), waiting.event.clone());
+            }
             out.push(waiting.event);
             self.gone_order.push_back(id.clone());
             self.gone.insert(id, waiting.mirrored);
@@ -138,6 +157,16 @@ impl Join {
             {
                 self.gone.remove(&oldest);
             }
+        }
+    }
+
+    fn remember_unfinished(&mut self, id: Box<str>, request: Box<Event>) {
+        self.unfinished_order.push_back(id.clone());
+        self.unfinished.insert(id, request);
+        if self.unfinished_order.len() > UNFINISHED
+            && let Some(oldest) = self.unfinished_order.pop_front()
+        {
+            self.unfinished.remove(&oldest);
         }
     }
 
@@ -226,22 +255,26 @@ mod tests {
     }
 
     #[test]
-    fn a_lone_half_goes_on_after_its_time_and_a_late_one_is_not_doubled() {
+    fn a_lone_half_goes_on_after_its_time_and_its_late_line_tells_the_outcome_once() {
         let start = Instant::now();
         let mut join = Join::new(&JoinSettings::default());
         let mut out = Vec::new();
-        join.feed(half("a", 0), true, start, &mut out);
+        let mut request = half("a", 0);
+        request.set(Field::UserId, "u1");
+        join.feed(request, true, start, &mut out);
         join.expire(start + Duration::from_millis(1_999), &mut out);
         assert!(out.is_empty());
         join.expire(start + Duration::from_millis(2_001), &mut out);
         assert_eq!(out.len(), 1);
-        join.feed(
-            half("a", 200),
-            false,
-            start + Duration::from_secs(3),
-            &mut out,
+        for _ in 0..2 {
+            let late = start + Duration::from_secs(3);
+            join.feed(half("a", 401), false, late, &mut out);
+        }
+        assert_eq!((out.len(), join.late), (2, 1));
+        assert_eq!(
+            (out[1].status, out[1].get(Field::UserId)),
+            (401, Some("u1"))
         );
-        assert_eq!((out.len(), join.late), (1, 1));
     }
 
     #[test]
