@@ -120,27 +120,22 @@ impl CompiledCache {
 /// # Errors
 /// It belongs to another user (root aside), is a link, or others may write it.
 pub fn refuse_foreign(path: &Path) -> std::io::Result<()> {
-    #[cfg(unix)]
-    {
-        use std::os::unix::fs::MetadataExt as _;
-        let found = fs::symlink_metadata(path)?;
-        let own = nix::unistd::geteuid().as_raw();
-        let reason = if found.is_symlink() {
-            "is a symbolic link"
-        } else if found.uid() != own && found.uid() != 0 {
-            "belongs to another user"
-        } else if found.mode() & 0o022 != 0 {
-            "can be written by others; run: chmod go-w"
-        } else {
-            return Ok(());
-        };
-        return Err(std::io::Error::new(
-            std::io::ErrorKind::PermissionDenied,
-            format!("{} {reason}", path.display()),
-        ));
-    }
-    #[cfg(not(unix))]
-    Ok(())
+    use std::os::unix::fs::MetadataExt as _;
+    let found = fs::symlink_metadata(path)?;
+    let own = nix::unistd::geteuid().as_raw();
+    let reason = if found.is_symlink() {
+        "is a symbolic link"
+    } else if found.uid() != own && found.uid() != 0 {
+        "belongs to another user"
+    } else if found.mode() & 0o022 != 0 {
+        "can be written by others; run: chmod go-w"
+    } else {
+        return Ok(());
+    };
+    Err(std::io::Error::new(
+        std::io::ErrorKind::PermissionDenied,
+        format!("{} {reason}", path.display()),
+    ))
 }
 
 fn private_file(path: &Path) -> std::io::Result<fs::File> {
@@ -190,6 +185,26 @@ pub fn read_or_make_key(path: &Path) -> std::io::Result<[u8; 32]> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_directory_or_key_others_may_write_is_refused() {
+        use std::os::unix::fs::PermissionsExt as _;
+        let directory = tempfile::tempdir().unwrap();
+        let opened = || CompiledCache::open(directory.path()).map(|_| ());
+        let allow = |path: &Path, mode| {
+            fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+        };
+        opened().unwrap();
+        allow(directory.path(), 0o777);
+        let error = opened().unwrap_err();
+        assert!(error.to_string().contains("chmod go-w"), "{error}");
+        allow(directory.path(), 0o700);
+        allow(&directory.path().join("cache.key"), 0o620);
+        assert!(opened().is_err());
+        let link = directory.path().join("link");
+        std::os::unix::fs::symlink(directory.path(), &link).unwrap();
+        assert!(CompiledCache::open(&link).is_err());
+    }
 
     #[test]
     fn only_authentic_artifacts_of_the_same_rule_and_compiler_are_read_back() {

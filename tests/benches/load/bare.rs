@@ -5,7 +5,7 @@ use std::path::Path;
 use std::process::Command;
 
 use bytes::Bytes;
-use http_body_util::{BodyExt, Empty};
+use http_body_util::Empty;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::{Request, Response, StatusCode};
@@ -32,7 +32,7 @@ impl Bare {
     }
 }
 
-/// Serves until killed: reads the request with its body, answers 204.
+/// Serves until killed: reads the request, answers 204.
 pub(crate) fn serve(socket: &Path) {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
@@ -43,8 +43,7 @@ pub(crate) fn serve(socket: &Path) {
         loop {
             let (stream, _) = listener.accept().await.unwrap();
             tokio::spawn(async move {
-                let service = service_fn(|request: Request<hyper::body::Incoming>| async {
-                    drop(request.into_body().collect().await);
+                let service = service_fn(|_: Request<hyper::body::Incoming>| async {
                     let mut response = Response::new(Empty::<Bytes>::new());
                     *response.status_mut() = StatusCode::NO_CONTENT;
                     Ok::<_, Infallible>(response)
