@@ -5,9 +5,9 @@
 //! tens of microseconds. States survive, because they are the host's.
 //!
 //! A faulty frame is halved until the offending event stands alone; that event
-//! goes on to the sinks without this rule, and its key is set aside for a
-//! while. A rule whose faults, over many keys, take more than their share of
-//! time is suspended and tried again later.
+//! goes on to the sinks without this rule. A key whose faults take time (loops,
+//! not traps) is set aside for a while; a rule whose faults, over many keys,
+//! take more than their share of time is suspended and tried again later.
 
 mod convert;
 mod descriptor;
@@ -26,7 +26,7 @@ use crate::evaluate::{Detect, DetectionFrame, DetectionOutcome};
 use crate::fault::{Fault, RuleCounters, add};
 use crate::frame::{ABSENT, FRAME_EVENTS, append, append_texts, slice};
 use crate::key::{NAMES, StateKey};
-use crate::limits::{Guard, RuleLimits};
+use crate::limits::{Guard, RuleLimits, thread_time};
 use crate::loader::{ConfigureError, LoadedRule, Prepared};
 use crate::quarantine::Quarantine;
 use crate::rows::{EventNumbers, Group, Row, Span};
@@ -223,7 +223,7 @@ impl DetectionRule {
             return;
         }
         add(&self.counters.frames, 1);
-        let started = Instant::now();
+        let (started, worked) = (Instant::now(), thread_time());
         let before = findings.len();
         let Err(fault) = self.attempt(events, members, findings) else {
             return;
@@ -231,12 +231,17 @@ impl DetectionRule {
         findings.truncate(before);
         self.live = None;
         self.counters.count(&fault);
-        if let Some(pause) = self.suspension.strike(started, started.elapsed()) {
+        // Processor time: a busy machine is no fault of the rule.
+        let cost = match (worked, thread_time()) {
+            (Some(before), Some(now)) => now.saturating_sub(before),
+            _ => started.elapsed(),
+        };
+        if let Some(pause) = self.suspension.strike(started, cost) {
             tracing::error!(rule = %self.descriptor.id, error = %fault, seconds = pause.as_secs(), "rule keeps failing and is suspended");
         }
         if let [(key, at)] = members {
             add(&self.counters.quarantined, 1);
-            if self.quarantine.strike(*key, Instant::now()) {
+            if fault == Fault::TimedOut && self.quarantine.strike(*key, started, cost) {
                 self.states.set(*key, &[], 0);
             }
             let id = events.events.get(*at as usize).map_or(0, |event| event.id);

@@ -58,7 +58,7 @@ pub(crate) struct Guard {
 
 /// Processor time this thread has used; none where the system cannot tell, and
 /// then the wall clock alone counts.
-fn thread_time() -> Option<Duration> {
+pub(crate) fn thread_time() -> Option<Duration> {
     Some(ThreadTime::try_now().ok()?.as_duration())
 }
 

@@ -1,8 +1,9 @@
-//! Keys whose events make a rule fail: set aside for a pause that doubles, so
-//! that one poisoned state or one hostile user does not cost the rule its time
-//! with everybody else.
+//! Keys whose events cost a rule its time: set aside for a pause that doubles,
+//! so that one poisoned state or one hostile user does not get the rule
+//! suspended for everybody else.
 //!
-//! Invariant: at most [`MOST`] keys are remembered.
+//! Invariants: a fault that costs next to nothing costs the event alone, or a
+//! user could hide behind one; at most [`MOST`] keys are remembered.
 
 use std::time::{Duration, Instant};
 
@@ -12,17 +13,25 @@ use hashbrown::HashMap;
 const MOST: usize = 4096;
 const SHORTEST: Duration = Duration::from_secs(1);
 const LONGEST: Duration = Duration::from_secs(300);
+/// Time over which faults add up.
+const WINDOW: Duration = Duration::from_secs(10);
+/// What a key's faults may cost within it: one deadline, not two. Less than
+/// what suspends the rule, the search for the event included.
+const SHARE: Duration = Duration::from_millis(15);
 
 #[derive(Debug)]
-struct Pause {
+struct Record {
+    window_began: Instant,
+    spent: Duration,
     until: Instant,
-    length: Duration,
+    /// Length of the latest pause; zero before the first.
+    pause: Duration,
 }
 
 /// The keys set aside for one rule.
 #[derive(Debug, Default)]
 pub(crate) struct Quarantine {
-    keys: HashMap<u64, Pause>,
+    keys: HashMap<u64, Record>,
 }
 
 impl Quarantine {
@@ -33,33 +42,38 @@ impl Quarantine {
 
     /// Whether events of this key go past the rule now.
     pub(crate) fn holds(&self, key: u64, now: Instant) -> bool {
-        self.keys.get(&key).is_some_and(|pause| now < pause.until)
+        self.keys.get(&key).is_some_and(|record| now < record.until)
     }
 
-    /// An event of this key made the rule fail. Returns whether it had done so
-    /// before: then its state is to blame as likely as the event.
-    pub(crate) fn strike(&mut self, key: u64, now: Instant) -> bool {
-        if let Some(pause) = self.keys.get_mut(&key) {
-            pause.length = (pause.length * 2).min(LONGEST);
-            pause.until = now + pause.length;
-            return true;
-        }
+    /// An event of this key made the rule fail, which took `cost`. Returns
+    /// whether the key was set aside before: then its state is to blame as
+    /// likely as its events.
+    pub(crate) fn strike(&mut self, key: u64, now: Instant, cost: Duration) -> bool {
         if self.keys.len() >= MOST {
             // Whoever has behaved for as long as the pause was is forgiven.
             self.keys
-                .retain(|_, pause| now < pause.until + pause.length);
+                .retain(|_, record| now < record.until + record.pause.max(WINDOW));
         }
-        if self.keys.len() < MOST {
-            let until = now + SHORTEST;
-            self.keys.insert(
-                key,
-                Pause {
-                    until,
-                    length: SHORTEST,
-                },
-            );
+        if self.keys.len() >= MOST && !self.keys.contains_key(&key) {
+            return false;
         }
-        false
+        let record = self.keys.entry(key).or_insert(Record {
+            window_began: now,
+            spent: Duration::ZERO,
+            until: now,
+            pause: Duration::ZERO,
+        });
+        if now.saturating_duration_since(record.window_began) > WINDOW {
+            (record.window_began, record.spent) = (now, Duration::ZERO);
+        }
+        record.spent += cost;
+        if record.spent < SHARE {
+            return false;
+        }
+        let again = !record.pause.is_zero();
+        record.pause = (record.pause * 2).clamp(SHORTEST, LONGEST);
+        record.until = now + record.pause;
+        again
     }
 }
 
@@ -71,14 +85,31 @@ mod tests {
     fn pauses_double_for_the_key_alone() {
         let now = Instant::now();
         let mut quarantine = Quarantine::default();
-        assert!(!quarantine.strike(1, now));
+        assert!(!quarantine.strike(1, now, SHARE));
         assert!(quarantine.holds(1, now) && !quarantine.holds(2, now));
         let later = now + SHORTEST;
         assert!(!quarantine.holds(1, later));
-        assert!(quarantine.strike(1, later));
-        assert!(
-            quarantine.holds(1, later + SHORTEST) && !quarantine.holds(1, later + SHORTEST * 2)
-        );
+        assert!(quarantine.strike(1, later, SHARE));
+        assert!(quarantine.holds(1, later + SHORTEST));
+        assert!(!quarantine.holds(1, later + SHORTEST * 2));
+    }
+
+    #[test]
+    fn cheap_faults_cost_the_event_alone() {
+        let mut now = Instant::now();
+        let mut quarantine = Quarantine::default();
+        for _ in 0..100 {
+            assert!(!quarantine.strike(1, now, SHARE / 200));
+            assert!(!quarantine.holds(1, now));
+        }
+        // One deadline now and then is forgiven, two at once are not.
+        for _ in 0..3 {
+            now += WINDOW * 2;
+            quarantine.strike(2, now, SHARE * 2 / 3);
+            assert!(!quarantine.holds(2, now));
+        }
+        quarantine.strike(2, now, SHARE * 2 / 3);
+        assert!(quarantine.holds(2, now));
     }
 
     #[test]
@@ -86,11 +117,11 @@ mod tests {
         let now = Instant::now();
         let mut quarantine = Quarantine::default();
         for key in 0..2 * MOST as u64 {
-            quarantine.strike(key, now);
+            quarantine.strike(key, now, SHARE);
         }
         assert_eq!(quarantine.keys.len(), MOST);
-        let later = now + SHORTEST * 3;
-        quarantine.strike(u64::MAX, later);
+        let later = now + WINDOW * 2;
+        quarantine.strike(u64::MAX, later, SHARE);
         assert!(quarantine.holds(u64::MAX, later) && quarantine.keys.len() == 1);
     }
 }
