@@ -117,14 +117,18 @@ fn is_normal(path: &str) -> bool {
     let bytes = path.as_bytes();
     // No early exit, so that it compiles to vector instructions.
     let is_odd = |byte: u8, next: u8| {
-        (byte == b'%') | (byte == b'=') | (byte == b'/') & ((next == b'/') | (next == b'.'))
+        (byte == b'%')
+            | (byte == b'=')
+            | (byte == b'@')
+            | (byte == b'"')
+            | (byte == b'/') & ((next == b'/') | (next == b'.'))
     };
     let next = bytes.get(1..).unwrap_or_default();
     let odd = bytes
         .iter()
         .zip(next)
         .fold(false, |odd, (byte, next)| odd | is_odd(*byte, *next));
-    !odd && !matches!(bytes.last(), Some(b'%' | b'='))
+    !odd && !matches!(bytes.last(), Some(b'%' | b'=' | b'@' | b'"'))
 }
 
 /// Appends a path percent-decoded once, with `//`, `/./` and `/../` resolved.

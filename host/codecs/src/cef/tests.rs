@@ -79,6 +79,18 @@ fn the_product_is_the_applications() {
 }
 
 #[test]
+fn values_are_cut_after_they_were_escaped() {
+    let mut event = Event::new();
+    event.set(Field::UrlOriginal, &"=".repeat(5000));
+    event.set(Field::ObserverProduct, &"|".repeat(5000));
+    let line = encoded(&Delivery::Event(event.into()));
+    assert_eq!(line.matches(r"\=").count(), 511, "1023 bytes at most");
+    assert_eq!(line.matches(r"\|").count(), 256, "512 bytes at most");
+    let record = decode(&line).unwrap();
+    assert_eq!(extension(&record, "request").map(str::len), Some(511));
+}
+
+#[test]
 fn what_is_no_record_is_refused() {
     assert_eq!(decode("CEF:1|a|b|c|d|e|5|"), Err(CefError::Version));
     assert_eq!(decode("CEF:0|a|b|c|d|e"), Err(CefError::Header));

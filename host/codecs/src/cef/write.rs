@@ -4,7 +4,7 @@ use sidewatch_event::{Delivery, Event, Field, Finding, NetworkKind};
 
 use super::{CefSettings, Layout, request};
 use crate::evidence;
-use crate::text::{cut, is_unsafe, push_visible};
+use crate::text::{is_unsafe, push_visible};
 
 /// Longest header field, in bytes.
 const HEADER: usize = 512;
@@ -197,13 +197,11 @@ fn write_header(
         .unwrap_or(&settings.product);
     out.push_str("CEF:0|");
     for field in [&settings.vendor, product, &settings.version, class, name] {
-        for character in cut(field, HEADER).chars() {
-            match character {
-                '\\' | '|' => out.extend(['\\', character]),
-                _ if is_unsafe(character) => push_visible(character, out),
-                _ => out.push(character),
-            }
-        }
+        push_escaped(field, HEADER, out, |character, out| match character {
+            '\\' | '|' => out.extend(['\\', character]),
+            _ if is_unsafe(character) => push_visible(character, out),
+            _ => out.push(character),
+        });
         out.push('|');
     }
     out.push_str(itoa::Buffer::new().format(severity.min(10)));
@@ -256,6 +254,20 @@ fn who_and_where(event: &Event, extension: &mut Extension<'_>) {
     }
 }
 
+/// Appends as many whole characters as fit into `longest` bytes once they are
+/// escaped: what a client fills with `=` must not grow beyond its bound.
+fn push_escaped(value: &str, longest: usize, out: &mut String, escape: impl Fn(char, &mut String)) {
+    let end = out.len() + longest;
+    for character in value.chars() {
+        let before = out.len();
+        escape(character, out);
+        if out.len() > end {
+            out.truncate(before);
+            break;
+        }
+    }
+}
+
 /// `key=value` pairs being written; empty values are left out.
 struct Extension<'o> {
     out: &'o mut String,
@@ -273,15 +285,13 @@ impl Extension<'_> {
         self.first = false;
         self.out.push_str(key);
         self.out.push('=');
-        for character in cut(value, longest).chars() {
-            match character {
-                '\\' | '=' => self.out.extend(['\\', character]),
-                '\n' => self.out.push_str("\\n"),
-                '\r' => self.out.push_str("\\r"),
-                _ if is_unsafe(character) => push_visible(character, self.out),
-                _ => self.out.push(character),
-            }
-        }
+        push_escaped(value, longest, self.out, |character, out| match character {
+            '\\' | '=' => out.extend(['\\', character]),
+            '\n' => out.push_str("\\n"),
+            '\r' => out.push_str("\\r"),
+            _ if is_unsafe(character) => push_visible(character, out),
+            _ => out.push(character),
+        });
     }
 
     fn labelled(&mut self, key: &'static str, label_key: &'static str, label: &str, value: &str) {
