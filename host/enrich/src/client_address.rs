@@ -9,14 +9,10 @@
 
 use std::net::{IpAddr, SocketAddr};
 
-use sidewatch_event::{Event, Field};
+use sidewatch_event::{Event, Field, REAL_IP_LABEL};
 
 use crate::prefix_table::PrefixTable;
 use crate::settings::TrustedProxy;
-
-/// Label under which the access-log codec leaves X-Real-IP as received, when
-/// the log format has `$http_x_real_ip`.
-pub const REAL_IP_LABEL: &str = "nginx.http_x_real_ip";
 
 /// Label that says which header the client address was taken from; absent
 /// when it is the peer's own.

@@ -1,9 +1,9 @@
 //! Every decision of enrichment about one event, in words.
 
-use sidewatch_event::{Event, Field, Location};
+use sidewatch_event::{Event, Field, Location, REAL_IP_LABEL};
 
 use crate::Enricher;
-use crate::client_address::{ClientAddress, IpSource, Peer, REAL_IP_LABEL};
+use crate::client_address::{ClientAddress, IpSource, Peer};
 use crate::geoip::Databases;
 use crate::keys::is_nobody;
 use crate::network::Reason;

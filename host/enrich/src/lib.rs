@@ -4,7 +4,7 @@
 //! What a codec leaves for it: the connecting peer in `peer_ip` (or as text in
 //! `source.address`, where a unix socket is `unix:`), the client in
 //! `source_ip` only when the application itself states it, X-Forwarded-For in
-//! `http.request.forwarded`, X-Real-IP in the label [`REAL_IP_LABEL`], the
+//! `http.request.forwarded`, X-Real-IP in the label [`REAL_IP_LABEL`](sidewatch_event::REAL_IP_LABEL), the
 //! visited institution's realm or name in `sidewatch.site`.
 //!
 //! Invariants:
@@ -38,7 +38,7 @@ use ipnet::IpNet;
 use sidewatch_event::{Event, Field, NetworkKind};
 
 pub use address::AddressDescription;
-pub use client_address::{IP_SOURCE_LABEL, REAL_IP_LABEL};
+pub use client_address::IP_SOURCE_LABEL;
 pub use geoip::{DatabaseError, DatabaseKind, DatabaseStatus, MAX_FILE_BYTES, ReloadOutcome};
 pub use keys::KeyHasher;
 pub use settings::{

@@ -22,7 +22,7 @@ pub mod wire;
 pub use activity::Activity;
 pub use annotation::Annotation;
 pub use delivery::Delivery;
-pub use event::{Event, Keys, Location, Origin};
+pub use event::{Event, Keys, Location, Origin, REAL_IP_LABEL};
 pub use field::{Field, FieldName};
 pub use finding::{Evidence, EvidenceValue, Finding};
 pub use network::NetworkKind;

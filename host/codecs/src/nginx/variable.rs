@@ -1,6 +1,6 @@
 //! nginx variables: what each may hold, and which part of an event it is.
 
-use sidewatch_event::Field;
+use sidewatch_event::{Field, REAL_IP_LABEL};
 
 use crate::redact::is_secret_name;
 
@@ -98,8 +98,7 @@ pub(super) fn meaning(name: &str) -> Meaning {
         "http_x_forwarded_for" | "proxy_add_x_forwarded_for" => Text(Field::HttpRequestForwarded),
         "http_accept_language" => Text(Field::ClientLanguage),
         "http_x_request_id" | "request_id" => Text(Field::HttpRequestId),
-        // Where enrichment looks for it.
-        "http_x_real_ip" => Meaning::Label("client.real_ip".into()),
+        "http_x_real_ip" => Meaning::Label(REAL_IP_LABEL.into()),
         "server_addr" => Text(Field::ServerAddress),
         "hostname" => Text(Field::ObserverHostname),
         // Bodies and client certificates hold whatever the client sends.

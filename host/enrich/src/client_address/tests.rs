@@ -105,6 +105,19 @@ fn real_ip_counts_only_without_forwarded_for() {
 }
 
 #[test]
+fn real_ip_of_an_access_log_is_found() {
+    use sidewatch_codecs::{Decoder as _, LogFormat};
+    let format = LogFormat::compile("$remote_addr \"$http_x_real_ip\"").unwrap();
+    let mut event = Event::new();
+    format
+        .decode(b"10.0.0.1 \"198.51.100.1\"", &mut event)
+        .unwrap();
+    let decision = proxies(&["10.0.0.0/8"]).decide(&event);
+    assert_eq!(decision.address, Some("198.51.100.1".parse().unwrap()));
+    assert_eq!(decision.source, IpSource::RealIp);
+}
+
+#[test]
 fn provenance_and_port_go_with_the_address() {
     let list = proxies(&["10.0.0.0/8"]);
     let mut event = event("10.0.0.1", "198.51.100.1:4711");
