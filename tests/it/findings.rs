@@ -43,13 +43,13 @@ fn sidecar(directory: &Path, tirreno: &Tirreno, rsyslog: &Rsyslog) -> Sidecar {
         .start()
 }
 
-/// Logs in from an address, and answers what nginx answered.
-fn login(nginx: &Nginx, address: &str, browser: &str, session: &str) -> u16 {
+/// Asks for something from an address, and answers what nginx answered.
+fn visit(nginx: &Nginx, address: &str, browser: &str, session: &str) -> u16 {
     let cookie = format!("Cookie: MMUSERID=alice-7; MMAUTHTOKEN={session}");
     let from = format!("X-Forwarded-For: {address}");
     nginx
         .client()
-        .send("POST /api/v4/users/login", &[&cookie, &from, browser], "")
+        .send("GET /api/v4/users/me", &[&cookie, &from, browser], "")
         .status
 }
 
@@ -113,12 +113,12 @@ fn impossible_travel_arrives_at_tirreno_and_at_rsyslog() {
     let nginx = Nginx::in_directory(directory.path())
         .syslog_to(sidecar.address("access"))
         .start();
-    assert_eq!(login(&nginx, PRAGUE, LINUX, "session-in-prague"), 200);
-    // Both halves of the first login are in before the second begins.
-    sidecar.until("the first login", |metrics| {
+    assert_eq!(visit(&nginx, PRAGUE, LINUX, "session-in-prague"), 200);
+    // Both halves of the first visit are in before the second begins.
+    sidecar.until("the first visit", |metrics| {
         metrics.events("forwarded") == 1
     });
-    assert_eq!(login(&nginx, SYDNEY, MAC, "session-in-sydney"), 200);
+    assert_eq!(visit(&nginx, SYDNEY, MAC, "session-in-sydney"), 200);
 
     for module in ["imudp", "imtcp", "imptcp"] {
         let messages = until(&format!("the finding at {module}"), || {

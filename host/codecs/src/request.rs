@@ -5,6 +5,7 @@
 //! between applications and is set per site. Nothing the operator did not
 //! name is kept of cookies and bodies; a session secret is hashed at once.
 
+mod identity;
 mod locator;
 mod settings;
 
@@ -125,7 +126,12 @@ impl RequestCodec {
     pub fn decode(&self, view: RequestView<'_>, event: &mut Event) {
         event.received = view.received;
         event.time = view.received;
-        event.peer_ip = view.peer;
+        event.mirrored = true;
+        // The connecting peer is nginx; only where the header is switched off
+        // is it the client.
+        event.peer_ip = view
+            .peer
+            .filter(|_| self.settings.original.address.is_empty());
         event.truncated |= view.body_truncated;
         event.set(Field::EventDataset, &self.settings.dataset);
         event.set(Field::HttpRequestMethod, view.method);
@@ -136,11 +142,20 @@ impl RequestCodec {
             best: [usize::MAX; 4],
             uri: None,
             content_type: "",
+            cookies: Vec::new(),
+            seen: 0,
+            session: false,
+            login: false,
         };
         for (name, value) in view.headers {
             reading.header(name, value);
         }
         let uri = reading.uri.take().unwrap_or(Cow::Borrowed(view.target));
+        reading.session = identity::is_session(&self.settings, &uri);
+        reading.login = identity::is_login(&self.settings, &uri);
+        for cookies in std::mem::take(&mut reading.cookies) {
+            reading.cookies(cookies);
+        }
         reading.target(&uri);
         reading.body(view.body, view.body_truncated);
     }
@@ -159,6 +174,14 @@ struct Reading<'a, 'e> {
     /// The original target.
     uri: Option<Cow<'a, str>>,
     content_type: &'a str,
+    /// Headers with cookies: what they may tell depends on the target.
+    cookies: Vec<&'a [u8]>,
+    /// Headers for the original request that were read, one bit each.
+    seen: u16,
+    /// The application checks the session of such a request.
+    session: bool,
+    /// Such a request logs in.
+    login: bool,
 }
 
 impl<'a> Reading<'a, '_> {
@@ -166,8 +189,16 @@ impl<'a> Reading<'a, '_> {
         let is = |wanted: &str| !wanted.is_empty() && name.eq_ignore_ascii_case(wanted);
         let ascii = std::str::from_utf8(value).unwrap_or_default();
         let original = &self.codec.settings.original;
+        // nginx sends its own header first; a second one is the client's.
+        if let Some(at) = original.position(name) {
+            let bit = 1 << at;
+            if self.seen & bit != 0 {
+                return;
+            }
+            self.seen |= bit;
+        }
         if is("cookie") {
-            self.cookies(value);
+            self.cookies.push(value);
             return;
         } else if is("content-type") {
             self.content_type = ascii;
@@ -335,6 +366,17 @@ impl<'a> Reading<'a, '_> {
         });
     }
 
+    /// Whether a value found here may say who the user is: what a client typed
+    /// where it logs in, and a cookie where the application checks its session.
+    /// Elsewhere anybody can write any name.
+    fn may_name(&self, place: &Locator) -> bool {
+        if place.is_cookie() {
+            self.session
+        } else {
+            self.login || !place.is_typed()
+        }
+    }
+
     /// Takes a value when no better one is known. Of equal ones the last wins
     /// as in most applications, unless `first`.
     fn offer(&mut self, want: &Want, value: &[u8], first: bool) {
@@ -354,6 +396,9 @@ impl<'a> Reading<'a, '_> {
                 return;
             }
         };
+        if slot < 2 && !self.may_name(&want.place) {
+            return;
+        }
         let Some(best) = self.best.get_mut(slot) else {
             return;
         };
@@ -368,11 +413,10 @@ impl<'a> Reading<'a, '_> {
             Role::Session => self
                 .event
                 .set_with(Field::SessionId, |out| key.write("session", value, out)),
-            Role::Device if want.place.is_secret() => {
-                self.event
-                    .set_with(Field::DeviceId, |out| key.write("device", value, out));
-            }
-            Role::Device => self.set(Field::DeviceId, value),
+            // It may be the token that lets a server push to the device.
+            Role::Device => self
+                .event
+                .set_with(Field::DeviceId, |out| key.write("device", value, out)),
             Role::Label(_) | Role::Flag(_) => {}
         }
     }

@@ -50,6 +50,10 @@ impl Activity {
         Self::PermissionDenied,
     ];
 
+    /// What rules see of a mirrored request whose outcome is unknown; never
+    /// the number of a kind.
+    pub const UNANSWERED: u32 = 10;
+
     /// Derives the kind from ECS texts. `category` and `kind` are
     /// comma-separated lists as stored in an event.
     #[must_use]

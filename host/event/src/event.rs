@@ -57,6 +57,10 @@ pub struct Keys {
     pub user_agent: u64,
 }
 
+/// Label under which codecs leave X-Real-IP as received and enrichment looks
+/// for it.
+pub const REAL_IP_LABEL: &str = "client.real_ip";
+
 /// Where a record ended in a file that can be read again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Origin {
@@ -95,6 +99,9 @@ pub struct Event {
     pub network_kind: NetworkKind,
     /// What was done, reduced for rules.
     pub activity: Activity,
+    /// It is a mirrored request: until its log line joins it, nobody knows
+    /// whether the application let its sender in.
+    pub mirrored: bool,
     /// `event.severity`, 0 to 10 as in CEF.
     pub severity: Option<u8>,
     /// A mapping decided that this event is noise.
@@ -133,6 +140,7 @@ impl Default for Event {
             location: None,
             network_kind: NetworkKind::Unknown,
             activity: Activity::Other,
+            mirrored: false,
             severity: None,
             suppressed: false,
             truncated: false,
@@ -285,6 +293,48 @@ impl Event {
         }
     }
 
+    /// The activity as rules see it (`event.activity` in `wit/detection.wit`):
+    /// of a mirrored request whose outcome is unknown only that it was made.
+    #[must_use]
+    pub fn activity_number(&self) -> u32 {
+        if self.mirrored && self.status == 0 {
+            Activity::UNANSWERED
+        } else {
+            self.activity as u32
+        }
+    }
+
+    /// Cuts every text to `longest` bytes, for receivers with a bound; 0 leaves
+    /// none at all, and no labels.
+    pub fn shorten(&mut self, longest: usize) {
+        for (field, _) in Field::ALL {
+            let Some(text) = self.own(field) else {
+                continue;
+            };
+            let end = text.floor_char_boundary(longest);
+            if longest == 0 {
+                self.unset(field);
+            } else if end < text.len()
+                && let (Some(slot), Ok(length)) =
+                    (self.spans.get_mut(field as usize), u32::try_from(end))
+            {
+                slot.length = length;
+                self.truncated = true;
+            }
+        }
+        if longest == 0 {
+            self.truncated = true;
+            self.labels.clear();
+        }
+        for (_, value) in &mut self.labels {
+            let end = value.floor_char_boundary(longest);
+            if end < value.len() {
+                *value = value.get(..end).unwrap_or_default().into();
+                self.truncated = true;
+            }
+        }
+    }
+
     /// The value of a label (`labels.<name>`).
     #[must_use]
     pub fn label(&self, name: &str) -> Option<&str> {
@@ -431,6 +481,18 @@ mod tests {
         assert_eq!(event.get(Field::SourceGeoRegionName), None);
         event.set(Field::UserName, "zoe");
         assert_eq!(event.get(Field::UserName), Some("zoe"));
+    }
+
+    #[test]
+    fn a_mirrored_request_says_nothing_until_its_outcome_is_known() {
+        let mut request = Event::new();
+        request.mirrored = true;
+        request.activity = Activity::Logout;
+        assert_eq!(request.activity_number(), Activity::UNANSWERED);
+        let mut line = Event::new();
+        line.status = 200;
+        request.fill_from(&line);
+        assert_eq!(request.activity_number(), Activity::Logout as u32);
     }
 
     #[test]

@@ -12,6 +12,8 @@ use serde_json::Value;
 use sidewatch_codecs::RequestSettings;
 use sidewatch_codecs::cef::CefSettings;
 
+use super::error::did_you_mean;
+
 /// Largest file of a pack read, in bytes.
 const LARGEST: u64 = 16 << 20;
 
@@ -138,7 +140,8 @@ impl Pack {
             .find(|source| source.id == name)
             .ok_or_else(|| PackError::Unknown {
                 name: name.to_owned(),
-                known: Self::names().collect::<Vec<_>>().join(", "),
+                known: Self::names().collect::<Vec<_>>().join(", ")
+                    + &did_you_mean(Self::names(), name),
             })?;
         Self::parse(source.pack, source.mapping).map_err(|message| PackError::Damaged {
             name: name.to_owned(),
@@ -181,6 +184,21 @@ impl Pack {
             mapping,
             cef,
         })
+    }
+
+    /// Where requests name user and session: a source's own settings, else the
+    /// pack's, below the path the pack's table is set to.
+    #[must_use]
+    pub fn request_settings(&self, own: Option<&RequestSettings>) -> RequestSettings {
+        let mut settings = own.unwrap_or(&self.request).clone();
+        if settings.site_path.is_empty()
+            && let Some(path) = self.mapping.pointer("/settings/site_path")
+        {
+            path.as_str()
+                .unwrap_or_default()
+                .clone_into(&mut settings.site_path);
+        }
+        settings
     }
 
     /// Gives a setting of the table the values, which have to be of the kind

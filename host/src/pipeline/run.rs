@@ -163,8 +163,8 @@ fn codecs(entry: &SourceEntry, pack: &Pack, keys: &Keys) -> Result<Codecs, Pipel
         id: entry.id.clone(),
         source,
     })?;
-    let request = entry.request.as_ref().unwrap_or(&pack.request);
-    let request = RequestCodec::new(request, keys.pseudonym.clone()).map_err(|source| {
+    let request = pack.request_settings(entry.request.as_ref());
+    let request = RequestCodec::new(&request, keys.pseudonym.clone()).map_err(|source| {
         PipelineError::Request {
             id: entry.id.clone(),
             source,

@@ -28,11 +28,13 @@ pub enum Activity {
     MfaRemoval,
     /// A permission refused.
     PermissionDenied,
+    /// A mirrored request without its outcome: anybody can have sent it.
+    Unanswered,
 }
 
 impl Activity {
     /// Every activity with its name, in the order of their numbers.
-    pub const ALL: [(Self, &'static str); 10] = [
+    pub const ALL: [(Self, &'static str); 11] = [
         (Self::Other, "other"),
         (Self::LoginSuccess, "login-success"),
         (Self::LoginFailure, "login-failure"),
@@ -43,6 +45,7 @@ impl Activity {
         (Self::TokenCreation, "token-creation"),
         (Self::MfaRemoval, "mfa-removal"),
         (Self::PermissionDenied, "permission-denied"),
+        (Self::Unanswered, "unanswered"),
     ];
 }
 
@@ -298,6 +301,7 @@ impl<'a> Event<'a> {
             7 => Activity::TokenCreation,
             8 => Activity::MfaRemoval,
             9 => Activity::PermissionDenied,
+            10 => Activity::Unanswered,
             _ => Activity::Other,
         }
     }
@@ -308,12 +312,26 @@ impl<'a> Event<'a> {
         self.activity() == Activity::LoginFailure
     }
 
-    /// Whether the user was let in: not a failed login, a second-factor prompt
-    /// or failure, and not answered with 401. Only such events say where a
-    /// user is.
+    /// Whether the application knew the user: it served the request, or refused
+    /// it for want of a right (403). Only such events say where a user is: a
+    /// name on a request that was redirected, not found or not yet answered is
+    /// one that anybody may have written there. A source that knows no status
+    /// (0) reports what has happened.
     #[must_use]
     pub fn is_presence(&self) -> bool {
-        !matches!(self.numbers.activity, 2..=4) && self.numbers.status != 401
+        let served = matches!(self.numbers.status, 0 | 101 | 200..=299 | 304 | 403);
+        match self.activity() {
+            Activity::LoginFailure
+            | Activity::MfaPrompt
+            | Activity::MfaFailure
+            | Activity::Unanswered => false,
+            // A form answered with a redirect, as servers of pages do.
+            Activity::LoginSuccess
+            | Activity::PasswordChange
+            | Activity::TokenCreation
+            | Activity::MfaRemoval => served || matches!(self.numbers.status, 302 | 303),
+            Activity::Logout | Activity::PermissionDenied | Activity::Other => served,
+        }
     }
 
     /// HTTP status; 0 when unknown.

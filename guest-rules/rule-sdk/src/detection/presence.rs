@@ -269,6 +269,12 @@ mod tests {
         assert!(sight(&event().activity(Activity::LoginFailure)).is_none());
         assert!(sight(&event().status(401)).is_none());
         assert!(sight(&event().status(403)).is_some());
+        for status in [301, 302, 400, 404, 500] {
+            assert!(sight(&event().status(status)).is_none(), "{status}");
+        }
+        let login = event().activity(Activity::LoginSuccess).status(302);
+        assert!(sight(&login).is_some());
+        assert!(sight(&event().activity(Activity::Unanswered)).is_none());
         assert!(sight(&TestEvent { time: 0, ..event() }).is_none());
         assert!(
             sight(&TestEvent {

@@ -94,6 +94,17 @@ impl Locator {
         }
     }
 
+    /// Whether this is a cookie.
+    pub(super) fn is_cookie(&self) -> bool {
+        matches!(self, Self::Cookie(_))
+    }
+
+    /// Whether the client writes this into the request for once, as into a
+    /// form, rather than nginx or the application into a header or path.
+    pub(super) fn is_typed(&self) -> bool {
+        matches!(self, Self::Query(_) | Self::Form(_) | Self::Json(_))
+    }
+
     /// Whether a user may be read from here: names like `x-auth-user` sound
     /// like a secret but end in what they are, and a cookie may hold an
     /// identifier (`MMUSERID`).

@@ -29,6 +29,26 @@ pub struct OriginalHeaders {
     pub host: String,
 }
 
+impl OriginalHeaders {
+    /// Which of them a header of this name is; any case.
+    pub(super) fn position(&self, name: &str) -> Option<usize> {
+        let names = [
+            &self.uri,
+            &self.method,
+            &self.address,
+            &self.port,
+            &self.forwarded,
+            &self.scheme,
+            &self.protocol,
+            &self.time,
+            &self.host,
+        ];
+        names
+            .iter()
+            .position(|known| !known.is_empty() && known.eq_ignore_ascii_case(name))
+    }
+}
+
 impl Default for OriginalHeaders {
     fn default() -> Self {
         Self {
@@ -61,8 +81,8 @@ pub struct RequestSettings {
     pub user_id: Vec<Locator>,
     /// Where the session secret is found; only its keyed hash is kept.
     pub session: Vec<Locator>,
-    /// Where a device identifier is found; from a cookie only its keyed hash
-    /// is kept.
+    /// Where a device identifier is found; only its keyed hash is kept, as it
+    /// may be a push token.
     pub device: Vec<Locator>,
     /// Body fields, query keys or headers kept as labels, under the last part
     /// of their name.
@@ -70,6 +90,18 @@ pub struct RequestSettings {
     /// Places of which is kept that they hold something, not what: the label
     /// is `true`. May therefore name secrets.
     pub flags: Vec<Locator>,
+    /// Path of the site when it is not at the root; comes before the patterns
+    /// below. The pack's `site_path` unless given.
+    pub site_path: String,
+    /// Paths on which the application checks the session, so that a cookie
+    /// that names the user can be believed; all unless given. `*` stands for
+    /// one segment, `**` at the end for any.
+    pub session_paths: Vec<String>,
+    /// Paths among those that anybody may ask for.
+    pub public_paths: Vec<String>,
+    /// Paths that log in: only there may a query, form or JSON body name the
+    /// user; all unless given.
+    pub login_paths: Vec<String>,
 }
 
 impl Default for RequestSettings {
@@ -84,6 +116,10 @@ impl Default for RequestSettings {
             device: Vec::new(),
             labels: Vec::new(),
             flags: Vec::new(),
+            site_path: String::new(),
+            session_paths: Vec::new(),
+            public_paths: Vec::new(),
+            login_paths: Vec::new(),
         }
     }
 }

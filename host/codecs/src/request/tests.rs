@@ -108,8 +108,66 @@ fn a_peer_on_a_unix_socket_is_no_address() {
         (event.peer_ip, event.get(Field::SourceAddress)),
         (None, Some("unix:"))
     );
-    let event = decode("/", &[("x-real-ip", b"nonsense")], b"", false);
-    assert_eq!(event.peer_ip, Some([127, 0, 0, 1].into()));
+}
+
+#[test]
+fn without_the_address_header_the_client_is_unknown() {
+    for headers in [&[("x-real-ip", &b"nonsense"[..])][..], &[]] {
+        let event = decode("/", headers, b"", false);
+        assert_eq!(
+            (event.peer_ip, event.get(Field::SourceAddress)),
+            (None, None)
+        );
+    }
+}
+
+#[test]
+fn of_a_repeated_header_nginx_own_counts() {
+    let event = decode(
+        "/",
+        &[
+            ("x-real-ip", b"192.0.2.1"),
+            ("x-original-uri", b"/real"),
+            ("X-Real-IP", b"203.0.113.9"),
+            ("X-Original-URI", b"/forged"),
+        ],
+        b"",
+        false,
+    );
+    assert_eq!(event.peer_ip, Some([192, 0, 2, 1].into()));
+    assert_eq!(event.get(Field::UrlPath), Some("/real"));
+}
+
+#[test]
+fn who_it_was_is_read_only_where_the_application_checks() {
+    let settings = RequestSettings {
+        session_paths: vec!["/api/**".into()],
+        public_paths: vec!["/api/login".into()],
+        login_paths: vec!["/api/login".into()],
+        ..settings()
+    };
+    let codec = RequestCodec::new(&settings, key()).unwrap();
+    let named = |target: &str| {
+        let mut event = Event::new();
+        let headers: [(&str, &[u8]); 1] = [("cookie", b"MMUSERID=victim")];
+        codec.decode(
+            RequestView {
+                method: "POST",
+                target,
+                version: "1.1",
+                headers: &mut headers.iter().copied(),
+                body: br#"{"login_id":"zoe"}"#,
+                body_truncated: false,
+                peer: None,
+                received: 1,
+            },
+            &mut event,
+        );
+        [Field::UserName, Field::UserId].map(|field| event.get(field).is_some())
+    };
+    assert_eq!(named("/api/posts"), [false, true], "a session is checked");
+    assert_eq!(named("/api/login"), [true, false], "a password is checked");
+    assert_eq!(named("/page"), [false, false], "nothing is checked");
 }
 
 #[test]
@@ -152,7 +210,7 @@ fn values_come_from_bodies_queries_and_paths() {
     assert_eq!(event.get(Field::UserName), Some("zoë"));
     assert_eq!(
         (event.get(Field::DeviceId), event.label("props.kind")),
-        (Some("d1"), Some("x"))
+        (Some(hashed("device", "d1").as_str()), Some("x"))
     );
     assert_eq!(event.get(Field::UserId), Some("users"));
 
@@ -193,7 +251,7 @@ fn a_cut_body_gives_only_whole_values() {
     let event = decode("/", &[], br#"{"device_id":"d1","login_id":"zo"#, true);
     assert_eq!(
         (event.get(Field::DeviceId), event.get(Field::UserName)),
-        (Some("d1"), None)
+        (Some(hashed("device", "d1").as_str()), None)
     );
 }
 

@@ -37,7 +37,7 @@ pub(crate) fn numbers(event: &Event) -> Row<EventNumbers> {
         as_number: event.as_number,
         country,
         network_kind: event.network_kind as u32,
-        activity: event.activity as u32,
+        activity: event.activity_number(),
         status: u32::from(event.status),
     })
 }

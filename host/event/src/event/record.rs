@@ -25,6 +25,7 @@ const SEVERITY: u32 = 1 << 7;
 const KEYS: u32 = 1 << 8;
 const ANNOTATION: u32 = 1 << 9;
 const SOURCE: u32 = 1 << 10;
+const MIRRORED: u32 = 1 << 11;
 
 fn put_address(out: &mut Vec<u8>, address: IpAddr) {
     match address {
@@ -61,7 +62,8 @@ impl Event {
             | flag(self.severity.is_some(), SEVERITY)
             | flag(self.keys != Keys::default(), KEYS)
             | flag(self.annotation.is_some(), ANNOTATION)
-            | flag(self.source.is_some(), SOURCE);
+            | flag(self.source.is_some(), SOURCE)
+            | flag(self.mirrored, MIRRORED);
         put_integer(out, flags.into());
         out.extend_from_slice(&self.id.to_le_bytes());
         put_signed(out, self.time);
@@ -149,6 +151,7 @@ impl Event {
             suppressed: has(SUPPRESSED),
             truncated: has(TRUNCATED),
             lossy: has(LOSSY),
+            mirrored: has(MIRRORED),
             id: u128::from_le_bytes(reader.array()?),
             ..Self::default()
         };
