@@ -54,7 +54,7 @@ impl Rsyslog {
             })
             .concat();
         let configuration = format!(
-            "global(workDirectory=\"{at}\" maxMessageSize=\"128k\")\n\
+            "global(workDirectory=\"{at}\")\n\
              template(name=\"received\" type=\"string\" \
              string=\"%app-name% %syslogfacility-text% %syslogseverity-text% %msg%\\n\")\n{inputs}"
         );

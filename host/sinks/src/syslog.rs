@@ -7,8 +7,9 @@
 //! Syslog has no answers, so what was written but still under way when a
 //! connection broke is lost unnoticed; that can be prevented by no sender.
 //!
-//! A message above `max_bytes` is refused and counted, never cut: half a CEF
-//! or JSON record would only be refused later, by someone who cannot tell us.
+//! A message above `max_bytes` is never cut, because half a CEF or JSON record
+//! helps nobody, and never sent as it is, because a receiver that splits it
+//! reads a message a client wrote: it is encoded again with shorter texts.
 
 mod facility;
 mod settings;
@@ -31,6 +32,9 @@ use transport::{Remote, Socket};
 /// Most bytes written to a stream at once.
 const WRITE_BYTES: usize = 256 * 1024;
 
+/// Longest texts of a record that is too long, tried one after the other.
+const TEXTS: [usize; 5] = [1024, 256, 64, 16, 0];
+
 /// Turns records into syslog messages.
 struct Messages {
     protocol: Protocol,
@@ -45,8 +49,27 @@ struct Messages {
 }
 
 impl Messages {
-    /// Writes one message into `out`, replacing what it held.
+    /// Writes one message into `out`, replacing what it held; one that is too
+    /// long with its texts cut as little as needed.
     fn encode(&mut self, delivery: &Delivery, out: &mut Vec<u8>) -> Result<(), String> {
+        self.write(delivery, out);
+        for longest in TEXTS {
+            if out.len() <= self.max_bytes {
+                return Ok(());
+            }
+            self.write(&delivery.shortened(longest), out);
+        }
+        if out.len() <= self.max_bytes {
+            return Ok(());
+        }
+        Err(format!(
+            "the message has {} bytes without any text, more than max_bytes = {}",
+            out.len(),
+            self.max_bytes
+        ))
+    }
+
+    fn write(&mut self, delivery: &Delivery, out: &mut Vec<u8>) {
         self.body.clear();
         self.payload.encode(delivery, &mut self.body);
         let event = delivery.event();
@@ -72,14 +95,6 @@ impl Messages {
             Protocol::Rfc5424 => encode_5424(&header, &self.body, out),
             Protocol::Rfc3164 => encode_3164(&header, self.utc_offset_seconds, &self.body, out),
         }
-        if out.len() > self.max_bytes {
-            return Err(format!(
-                "the message has {} bytes, more than max_bytes = {}",
-                out.len(),
-                self.max_bytes
-            ));
-        }
-        Ok(())
     }
 }
 

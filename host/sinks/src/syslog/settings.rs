@@ -14,11 +14,13 @@ use crate::connection::{Endpoint, EndpointError};
 use crate::payload::{Format, Payload};
 use crate::tls::{TlsError, TlsSettings};
 
-/// Bytes of a message every receiver has to take on UDP in practice.
-const DATAGRAM_BYTES: usize = 8 * 1024;
+/// Bytes of a message unless configured: what rsyslog takes unless told
+/// otherwise (`maxMessageSize`). It splits longer ones, on streams too, and
+/// what follows the split is a message of its own, which a client would write.
+const MESSAGE_BYTES: usize = 8 * 1024;
 
-/// Bytes of a message unless configured, on a stream.
-const STREAM_BYTES: usize = 64 * 1024;
+/// Least bytes of a message: room for a finding without its texts.
+const LEAST_BYTES: usize = 2048;
 
 /// How messages travel.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
@@ -92,8 +94,9 @@ pub struct SyslogSettings {
     /// Seconds east of UTC of the times in RFC 3164 messages.
     #[serde(default)]
     pub utc_offset_seconds: i32,
-    /// Longest message in bytes, framing aside; longer ones are refused and
-    /// counted. 8 KiB for udp and unix, 64 KiB for tcp and tls unless given.
+    /// Longest message in bytes, framing aside; the texts of longer ones are
+    /// shortened. 8 KiB unless given; raise it together with the receiver's own
+    /// bound (rsyslog: `maxMessageSize`), never alone.
     #[serde(default)]
     pub max_bytes: Option<usize>,
     /// Seconds until connecting or writing is given up and tried again.
@@ -146,11 +149,9 @@ impl SyslogSettings {
     /// A setting or file cannot be used.
     pub fn build(&self) -> Result<SyslogSink, SyslogError> {
         let remote = self.remote()?;
-        let stream = matches!(self.transport, Transport::Tcp | Transport::Tls);
-        let default_bytes = if stream { STREAM_BYTES } else { DATAGRAM_BYTES };
-        let max_bytes = self.max_bytes.unwrap_or(default_bytes);
-        if !(480..=1024 * 1024).contains(&max_bytes) {
-            return Err(SyslogError::Range("max_bytes", 480, 1024 * 1024));
+        let max_bytes = self.max_bytes.unwrap_or(MESSAGE_BYTES);
+        if !(LEAST_BYTES..=1024 * 1024).contains(&max_bytes) {
+            return Err(SyslogError::Range("max_bytes", 2048, 1024 * 1024));
         }
         if !(1..=300).contains(&self.timeout_seconds) {
             return Err(SyslogError::Range("timeout_seconds", 1, 300));

@@ -4,7 +4,7 @@ mod receiver;
 
 use std::sync::Arc;
 
-use sidewatch_event::Field;
+use sidewatch_event::{Event, Evidence, EvidenceValue, Field, Finding};
 use tokio::net::{TcpListener, UdpSocket, UnixDatagram, UnixListener};
 
 use super::*;
@@ -100,7 +100,7 @@ async fn lf_framing_and_the_older_protocol_are_available() {
 }
 
 #[tokio::test]
-async fn udp_sends_one_message_per_datagram_and_refuses_what_does_not_fit() {
+async fn udp_sends_one_message_per_datagram_and_shortens_what_does_not_fit() {
     let receiver = UdpSocket::bind("127.0.0.1:0").await.unwrap();
     let mut sink = sink(&format!(
         "transport = 'udp'\naddress = '{}'\npayload = 'json'",
@@ -109,18 +109,63 @@ async fn udp_sends_one_message_per_datagram_and_refuses_what_does_not_fit() {
     let records = [sample::event(1), long_record(9000), sample::finding(2)];
     let outcome = sink.deliver(&records).await;
     assert_eq!((outcome.finished, outcome.retry), (3, None));
-    assert_eq!(outcome.rejected.len(), 1);
-    assert_eq!(outcome.rejected[0].index, 1);
-    assert!(
-        outcome.rejected[0].reason.contains("max_bytes = 8192"),
-        "{}",
-        outcome.rejected[0].reason
-    );
+    assert!(outcome.rejected.is_empty());
     let mut datagram = vec![0; 65536];
-    for _ in 0..2 {
+    for _ in 0..3 {
         let length = receiver.recv(&mut datagram).await.unwrap();
         assert!(datagram[..length].starts_with(b"<8") && length <= 8192);
     }
+}
+
+/// As long as a client can make it, with bytes that grow when escaped.
+fn hostile(delivery: &Delivery) -> Delivery {
+    let mut event = Event::clone(delivery.event());
+    for (field, _) in Field::ALL {
+        event.set(field, &"=\\\"\u{1b}".repeat(4000));
+    }
+    for label in 0..64 {
+        event.set_label(&format!("label{label}"), &"|\n".repeat(8000));
+    }
+    match delivery {
+        Delivery::Event(_) => Delivery::Event(Arc::new(event)),
+        Delivery::Finding(finding) => {
+            let mut finding = Finding::clone(finding);
+            finding.event = Arc::new(event);
+            finding.title = "=".repeat(16_000);
+            finding.evidence.push(Evidence {
+                name: "agents".into(),
+                value: EvidenceValue::Text("\u{1b}".repeat(16_000)),
+            });
+            Delivery::Finding(Arc::new(finding))
+        }
+    }
+}
+
+#[test]
+fn no_record_is_longer_than_the_receiver_takes_and_none_is_refused() {
+    for payload in ["cef", "json"] {
+        for bound in ["", "\nmax_bytes = 2048"] {
+            let mut messages = sink(&format!(
+                "transport = 'tcp'\naddress = 'h:1'\npayload = '{payload}'{bound}"
+            ))
+            .messages;
+            for record in [sample::event(1), sample::finding(2)] {
+                let mut out = Vec::new();
+                messages.encode(&hostile(&record), &mut out).unwrap();
+                assert!(out.len() <= messages.max_bytes, "{payload} {}", out.len());
+            }
+        }
+    }
+}
+
+#[test]
+fn a_long_url_leaves_the_rest_of_a_record_alone() {
+    let mut messages = sink("transport = 'tcp'\naddress = 'h:1'\npayload = 'json'").messages;
+    let mut out = Vec::new();
+    messages.encode(&long_record(9000), &mut out).unwrap();
+    let text = String::from_utf8(out).unwrap();
+    assert!(text.contains("\"zoe\"") && text.contains(&"x".repeat(1024)));
+    assert!(!text.contains(&"x".repeat(1025)));
 }
 
 #[tokio::test]
@@ -218,7 +263,7 @@ async fn a_connection_that_breaks_under_a_batch_repeats_the_whole_batch() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let mut sink = sink(&format!(
-        "transport = 'tcp'\naddress = '{address}'\npayload = 'json'\ntimeout_seconds = 1"
+        "transport = 'tcp'\naddress = '{address}'\npayload = 'json'\ntimeout_seconds = 1\nmax_bytes = 65536"
     ));
     let stalled = tokio::spawn(async move {
         let held = listener.accept().await.unwrap();
