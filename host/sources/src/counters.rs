@@ -52,6 +52,9 @@ counters! {
     shed_closing,
     /// Records cut to a bound; they are part of `decoded` or `rejected`.
     truncated,
+    /// Mirrored requests that do not say who connected to nginx (`X-Real-IP`);
+    /// they are part of `decoded`.
+    without_address,
     /// Datagrams the kernel dropped before we could read them.
     kernel_dropped,
     /// Bytes of a file that were overwritten or cut off before we read them.

@@ -7,6 +7,9 @@
 //!
 //! Invariant: every comparison takes the same time whatever is wrong.
 
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
 use hmac::{Hmac, KeyInit, Mac};
 use hyper::header::HeaderName;
 use hyper::{HeaderMap, Method, Uri};
@@ -24,7 +27,12 @@ pub(super) struct Authentication {
     signing_keys: Vec<Hmac<Sha256>>,
     window_ms: i64,
     required: bool,
+    /// When a refusal was last logged.
+    noted: Mutex<Option<Instant>>,
 }
+
+/// Refusals are logged this seldom: a stranger must not fill the log.
+const NOTE_INTERVAL: Duration = Duration::from_secs(60);
 
 impl Authentication {
     pub(super) fn new(settings: &MirrorSettings) -> Self {
@@ -37,6 +45,7 @@ impl Authentication {
             required: !settings.tokens.is_empty() || !settings.signing_keys.is_empty(),
             signing_keys,
             window_ms: i64::from(settings.signature_window_seconds) * 1000,
+            noted: Mutex::new(None),
         }
     }
 
@@ -52,6 +61,16 @@ impl Authentication {
             .get(SIGNATURE)
             .and_then(|header| header.to_str().ok())
             .is_some_and(|header| self.is_signed(method, uri, header, now))
+    }
+
+    /// Says now and then why requests are not taken: nginx learns nothing.
+    pub(super) fn note_refusal(&self, source: &str, headers: &HeaderMap) {
+        let mut noted = self.noted.lock().unwrap_or_else(PoisonError::into_inner);
+        if noted.is_some_and(|at| at.elapsed() < NOTE_INTERVAL) {
+            return;
+        }
+        *noted = Some(Instant::now());
+        tracing::warn!(source, "mirrored requests are refused: {}", reason(headers));
     }
 
     fn is_signed(&self, method: &Method, uri: &Uri, header: &str, now: i64) -> bool {
@@ -72,6 +91,17 @@ impl Authentication {
             mac.verify_slice(&signature).is_ok() | found
         });
         recent && verified
+    }
+}
+
+/// What an operator has to look at.
+fn reason(headers: &HeaderMap) -> &'static str {
+    if headers.contains_key(TOKEN) {
+        "X-Sidewatch-Token is wrong; `tokens` must hold what sidewatch-upstream.conf sends"
+    } else if headers.contains_key(SIGNATURE) {
+        "X-Sidewatch-Signature is wrong or too old; compare key and clocks"
+    } else {
+        "X-Sidewatch-Token is missing; set it in sidewatch-upstream.conf"
     }
 }
 
@@ -139,6 +169,19 @@ mod tests {
             &HeaderMap::new(),
             NOW
         ));
+    }
+
+    #[test]
+    fn a_refusal_names_the_header() {
+        let mut headers = HeaderMap::new();
+        assert!(reason(&headers).contains("X-Sidewatch-Token is missing"));
+        headers.insert(TOKEN, HeaderValue::from_static("x"));
+        assert!(reason(&headers).contains("X-Sidewatch-Token is wrong"));
+        let authentication = authentication();
+        authentication.note_refusal("mirror", &headers);
+        let first = *authentication.noted.lock().unwrap();
+        authentication.note_refusal("mirror", &headers);
+        assert_eq!(*authentication.noted.lock().unwrap(), first, "one a minute");
     }
 
     #[test]

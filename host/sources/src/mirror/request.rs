@@ -10,6 +10,7 @@ use hyper::header::{CONNECTION, HeaderValue};
 use hyper::http::request::Parts;
 use hyper::{Request, Response, StatusCode, Version};
 use sidewatch_codecs::RequestView;
+use sidewatch_event::Field;
 
 use super::connection::Connection;
 use super::sensor;
@@ -77,6 +78,9 @@ impl Connection {
             .admits(&parts.method, &parts.uri, &parts.headers, received)
         {
             one(&intake.counters().unauthenticated);
+            server
+                .authentication
+                .note_refusal(intake.source(), &parts.headers);
             let status = StatusCode::from_u16(server.settings.unauthenticated_status);
             return answer(status.unwrap_or(StatusCode::NO_CONTENT));
         }
@@ -104,6 +108,9 @@ impl Connection {
             &mut event,
         );
         event.id = id;
+        if event.peer_ip.is_none() && event.own(Field::SourceAddress).is_none() {
+            one(&intake.counters().without_address);
+        }
         if body.truncated {
             event.truncated = true;
             one(&intake.counters().truncated);
