@@ -48,7 +48,7 @@ if status: sys.exit("failed: " + " ".join(sys.argv[1:]))
 print(f"{used.ru_utime + used.ru_stime:.3f} {used.ru_maxrss}")
 PYTHON
 measure() { "$target/auditmatica/bin/python" "$work/measure.py" "$@"; }
-ours() { SIDEWATCH_RULES="${SIDEWATCH_RULES:-$target/rules}" measure "$sidewatch" replay --pack archivematica --format cef -q -o "$work/ours.cef" "$1"; }
+ours() { SIDEWATCH_RULES="${SIDEWATCH_RULES:-$target/rules}" measure "$sidewatch" replay --pack archivematica --format cef -q --force -o "$work/ours.cef" "$1"; }
 
 generate user >"$work/warm.log"
 ours "$work/warm.log" >/dev/null # compiles the rules once

@@ -4,10 +4,10 @@
 use std::fs::{File, OpenOptions};
 use std::io::{self, Seek as _, SeekFrom, Write};
 use std::os::unix::fs::MetadataExt as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, bail};
 use clap::ValueEnum;
 use sidewatch_codecs::{cef, json};
 use sidewatch_event::{Delivery, Event, Finding};
@@ -28,6 +28,27 @@ pub(crate) enum OutputFormat {
     Findings,
     /// Nothing but the summary
     None,
+}
+
+/// Refuses an output that is one of the inputs, by whatever name.
+pub(super) fn refuse_input(output: &Path, inputs: &[PathBuf]) -> Result<()> {
+    let identity = |path: &Path| {
+        std::fs::metadata(path)
+            .ok()
+            .filter(std::fs::Metadata::is_file)
+            .map(|file| (file.dev(), file.ino()))
+    };
+    let Some(written) = identity(output) else {
+        return Ok(());
+    };
+    match inputs.iter().find(|input| identity(input) == Some(written)) {
+        Some(input) => bail!(
+            "--output {} is the log {}; writing would destroy it",
+            output.display(),
+            input.display()
+        ),
+        None => Ok(()),
+    }
 }
 
 /// Written to the stream in pieces of this size.
@@ -58,16 +79,28 @@ impl Output {
         }
     }
 
-    /// Writes to standard output, or to a file that is made anew.
+    /// Writes to standard output, or to a file that is made anew; one that is
+    /// there already only with `force`.
     pub(super) fn open(
         path: Option<&Path>,
+        force: bool,
         format: OutputFormat,
         cef: cef::CefSettings,
     ) -> Result<Self> {
         let target = match path {
-            Some(path) if path != Path::new("-") => Target::File(
-                File::create(path).with_context(|| format!("cannot write {}", path.display()))?,
-            ),
+            Some(path) if path != Path::new("-") => {
+                // Pipes and devices hold nothing that could be lost.
+                let kept = std::fs::metadata(path).is_ok_and(|file| file.is_file());
+                if kept && !force {
+                    bail!(
+                        "{} is there already; --force writes over it",
+                        path.display()
+                    );
+                }
+                let file = File::create(path)
+                    .with_context(|| format!("cannot write {}", path.display()))?;
+                Target::File(file)
+            }
             _ => Target::Stream(io::stdout()),
         };
         Ok(Self::new(target, format, cef))
@@ -199,5 +232,29 @@ impl Consumer for Output {
             OutputFormat::None => return Ok(()),
         }
         self.end_record()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_that_is_there_is_not_lost() {
+        let directory = tempfile::tempdir().unwrap();
+        let log = directory.path().join("access.log");
+        std::fs::write(&log, "kept").unwrap();
+        let link = directory.path().join("other-name");
+        std::fs::hard_link(&log, &link).unwrap();
+        let inputs = [PathBuf::from("-"), log.clone()];
+        assert!(refuse_input(&link, &inputs).is_err());
+        assert!(refuse_input(&directory.path().join("new"), &inputs).is_ok());
+        let open = |force| {
+            let cef = cef::CefSettings::default();
+            Output::open(Some(&log), force, OutputFormat::Json, cef).map(drop)
+        };
+        assert!(open(false).unwrap_err().to_string().contains("--force"));
+        assert_eq!(std::fs::read(&log).unwrap(), b"kept");
+        open(true).unwrap();
     }
 }

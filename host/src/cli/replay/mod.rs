@@ -18,7 +18,7 @@ use sidewatch_sources::checkpoint::HeadKeeper;
 use sidewatch_sources::{LineReader, lines, replay};
 
 use super::feed::{self, Ended, Feed};
-use super::output::{Output, OutputFormat};
+use super::output::{Output, OutputFormat, refuse_input};
 use super::prepare::{Common, prepare};
 use super::syslog_output::SyslogArguments;
 use super::{INCOMPLETE, terminal};
@@ -37,6 +37,9 @@ pub struct ReplayArguments {
     /// Where to write [default: standard output]
     #[arg(long, short, value_name = "FILE")]
     output: Option<PathBuf>,
+    /// Write over an output file that is there already
+    #[arg(long)]
+    force: bool,
     #[command(flatten)]
     syslog: SyslogArguments,
     /// Leave out activity the pack's table says nothing particular about
@@ -103,8 +106,16 @@ impl ReplayArguments {
         Ok(())
     }
 
-    fn open_output(&self, cef: CefSettings, resume: Option<&Resume>) -> Result<Output> {
+    fn open_output(
+        &self,
+        cef: CefSettings,
+        inputs: &[PathBuf],
+        resume: Option<&Resume>,
+    ) -> Result<Output> {
         let format = self.format();
+        if let Some(path) = &self.output {
+            refuse_input(path, inputs)?;
+        }
         if let Some(syslog) = self.syslog.build(format, cef.clone())? {
             return Ok(Output::syslog(syslog));
         }
@@ -112,7 +123,7 @@ impl ReplayArguments {
             (Some(path), Some(resume)) if path != Path::new("-") => {
                 Output::append(path, resume.output(), format, cef)
             }
-            (path, _) => Output::open(path.as_deref(), format, cef),
+            (path, _) => Output::open(path.as_deref(), self.force, format, cef),
         }
     }
 }
@@ -133,7 +144,7 @@ pub(super) fn run(arguments: &ReplayArguments) -> Result<u8> {
         && arguments.format() == OutputFormat::Cef
         && !arguments.common.has_context()
         && prepared.processor.rules.detections.is_empty();
-    let output = arguments.open_output(cef, resume.as_ref().map(|(resume, _)| resume))?;
+    let output = arguments.open_output(cef, &files, resume.as_ref().map(|(resume, _)| resume))?;
     let mut feed = Feed::new(prepared, output);
     feed.bare = bare;
     feed.verbose = arguments.verbose;
