@@ -8,13 +8,20 @@ use std::io::IsTerminal as _;
 use tracing_subscriber::EnvFilter;
 
 /// Sets up logging once; a second call changes nothing.
-pub fn start(filter: Option<&str>, json: bool) {
+///
+/// # Errors
+/// The filter is none.
+pub fn start(filter: Option<&str>, json: bool) -> Result<(), String> {
     let from_environment = std::env::var("SIDEWATCH_LOG").ok();
     let directives = filter
         .map(str::to_owned)
         .or(from_environment)
         .unwrap_or_else(|| "info".to_owned());
-    let filter = EnvFilter::try_new(&directives).unwrap_or_else(|_| EnvFilter::new("info"));
+    let filter = EnvFilter::try_new(&directives).map_err(|error| {
+        format!(
+            "log filter `{directives}`: {error}; write `debug`, or levels by part: `sidewatch_sinks=debug,info`"
+        )
+    })?;
     let builder = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr)
@@ -27,4 +34,5 @@ pub fn start(filter: Option<&str>, json: bool) {
     if started.is_err() {
         tracing::debug!("logging was already set up");
     }
+    Ok(())
 }

@@ -30,8 +30,8 @@ fn refused(bytes: &[u8], words: &[&str]) {
     );
     std::fs::write(directory.join("sidewatch.toml"), configuration).unwrap();
     let run = sidewatch(directory, &["run", "sidewatch.toml"], b"");
-    for output in [inspected, run] {
-        assert_eq!(output.code, 1, "{}", output.err);
+    for (output, code) in [(inspected, 1), (run, 78)] {
+        assert_eq!(output.code, code, "{}", output.err);
         for word in words.iter().chain(&["bad.wasm"]) {
             assert!(
                 output.err.contains(word),
@@ -82,7 +82,7 @@ fn half_a_component_is_no_component() {
 fn a_directory_without_rules_is_named() {
     let directory = tempfile::tempdir().unwrap();
     let output = sidewatch(directory.path(), &["replay", "--rules", ".", "-"], b"");
-    assert_eq!(output.code, 1, "{}", output.err);
+    assert_eq!(output.code, 78, "{}", output.err);
     assert!(
         output.err.contains("no rule components found in .") && output.err.contains("make build"),
         "{}",

@@ -81,15 +81,15 @@ fn a_missing_configuration_is_named() {
 
 #[test]
 fn no_source_is_no_configuration() {
-    refused("", 1, &["no source is configured", "[[sources]]"]);
+    refused("", CONFIG, &["no source is configured", "[[sources]]"]);
 }
 
 #[test]
 fn an_unknown_pack_is_answered_with_the_known_ones() {
     refused(
         &MIRROR.replace("type", "pack = \"matermost\"\ntype"),
-        1,
-        &["matermost", "mattermost", "nginx"],
+        CONFIG,
+        &["did you mean `mattermost`", "nginx"],
     );
     let directory = tempfile::tempdir().unwrap();
     let output = sidewatch(
@@ -97,7 +97,7 @@ fn an_unknown_pack_is_answered_with_the_known_ones() {
         &["replay", "--pack", "wordpress", "-"],
         b"",
     );
-    assert_eq!(output.code, 1, "{}", output.err);
+    assert_eq!(output.code, CONFIG, "{}", output.err);
     assert!(
         output.err.contains("wordpress") && output.err.contains("mattermost"),
         "{}",
@@ -114,18 +114,18 @@ fn a_wrong_log_format_is_explained() {
     };
     refused(
         &syslog("$remote_addr$status"),
-        1,
+        CONFIG,
         &["source `access`", "remote_addr", "put a blank"],
     );
     refused(
         &syslog("$remote_addr ${status"),
-        1,
+        CONFIG,
         &["source `access`", "not closed"],
     );
-    refused(&syslog("combind"), 1, &["source `access`", "combined"]);
+    refused(&syslog("combind"), CONFIG, &["source `access`", "combined"]);
     refused(
         &syslog("no variable in here"),
-        1,
+        CONFIG,
         &["source `access`", "format"],
     );
     let directory = tempfile::tempdir().unwrap();
@@ -139,7 +139,7 @@ fn a_wrong_log_format_is_explained() {
         ],
         b"",
     );
-    assert_eq!(output.code, 1, "{}", output.err);
+    assert_eq!(output.code, CONFIG, "{}", output.err);
     assert!(output.err.contains("--log-format"), "{}", output.err);
 }
 
@@ -150,12 +150,12 @@ fn a_wrong_rule_parameter_is_named() {
     };
     refused(
         &rule("max_speed = 5"),
-        1,
+        CONFIG,
         &["rule `impossible-travel`", "max_speed"],
     );
     refused(
         &rule("default_accuracy_km = \"far\""),
-        1,
+        CONFIG,
         &[
             "rule `impossible-travel`",
             "parameter `default_accuracy_km`",
@@ -163,8 +163,8 @@ fn a_wrong_rule_parameter_is_named() {
     );
     refused(
         &format!("{MIRROR}[[rules]]\nid = \"imposible-travel\"\n"),
-        1,
-        &["imposible-travel", "impossible-travel"],
+        CONFIG,
+        &["imposible-travel", "did you mean `impossible-travel`"],
     );
 }
 
@@ -178,5 +178,8 @@ fn wrong_usage_is_told_apart() {
         "the nearest verb: {}",
         output.err
     );
+    let output = sidewatch(directory.path(), &["--log", "a=b=c", "demo"], b"");
+    assert_eq!(output.code, 2, "{}", output.err);
+    assert!(output.err.contains("a=b=c"), "{}", output.err);
     assert_eq!(sidewatch(directory.path(), &["--help"], b"").code, 0);
 }

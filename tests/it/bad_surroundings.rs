@@ -70,7 +70,7 @@ fn a_database_that_is_none_is_named() {
     for broken in [&b""[..], b"no database at all", &whole[..whole.len() / 2]] {
         std::fs::write(&city, broken).unwrap();
         let output = run(directory.path(), &text);
-        assert_eq!(output.code, 1, "{}", output.err);
+        assert_eq!(output.code, 78, "{}", output.err);
         assert!(output.err.contains("city.mmdb"), "{}", output.err);
     }
     std::fs::remove_file(&city).unwrap();

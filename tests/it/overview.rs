@@ -150,6 +150,6 @@ fn the_base_url_tells_the_storage_service() {
         ]),
         b"",
     );
-    assert_eq!(wrong.code, 1);
+    assert_eq!(wrong.code, 78);
     assert!(wrong.err.contains("storage_service_url"), "{}", wrong.err);
 }

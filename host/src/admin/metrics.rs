@@ -8,7 +8,7 @@ use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use prometheus_client::collector::Collector;
-use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric, text::encode};
+use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric, MetricEncoder, text::encode};
 use prometheus_client::metrics::counter::ConstCounter;
 use prometheus_client::metrics::gauge::ConstGauge;
 use prometheus_client::registry::Registry;
@@ -29,6 +29,17 @@ pub(super) fn exposition(status: &Status) -> Result<String, fmt::Error> {
 enum Kind {
     Counter,
     Gauge,
+}
+
+impl Kind {
+    fn encode(self, value: u64, encoder: MetricEncoder<'_>) -> fmt::Result {
+        match self {
+            Self::Counter => ConstCounter::new(value).encode(encoder),
+            Self::Gauge => {
+                ConstGauge::new(i64::try_from(value).unwrap_or(i64::MAX)).encode(encoder)
+            }
+        }
+    }
 }
 
 #[derive(Debug)]
@@ -52,13 +63,15 @@ impl Collector for Snapshot {
                 Kind::Gauge => ConstGauge::new(0_i64).metric_type(),
             };
             let mut metric = encoder.encode_descriptor(family.name, family.help, None, kind)?;
+            // A family of no labels at all would be printed as `name{}`.
+            if let [(labels, value)] = family.samples.as_slice()
+                && labels.is_empty()
+            {
+                family.kind.encode(*value, metric)?;
+                continue;
+            }
             for (labels, value) in &family.samples {
-                let labelled = metric.encode_family(labels)?;
-                match family.kind {
-                    Kind::Counter => ConstCounter::new(*value).encode(labelled)?,
-                    Kind::Gauge => ConstGauge::new(i64::try_from(*value).unwrap_or(i64::MAX))
-                        .encode(labelled)?,
-                }
+                family.kind.encode(*value, metric.encode_family(labels)?)?;
             }
         }
         Ok(())

@@ -25,8 +25,17 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
+use sidewatch_codecs::LogFormatError;
+use sidewatch_enrich::EnrichError;
+
+use crate::config::ConfigError;
+use crate::config::pack::PackError;
+use crate::config::rules::RulesError;
+use crate::pipeline::run::PipelineError;
 use crate::telemetry;
 
+/// Exit code for arguments that make no sense.
+const USAGE: u8 = 2;
 /// Exit code for input that could not all be read.
 pub const INCOMPLETE: u8 = 3;
 /// Exit code for a configuration that cannot be used.
@@ -93,7 +102,10 @@ pub fn run(arguments: Arguments) -> ExitCode {
         log_json,
         verb,
     } = arguments;
-    telemetry::start(log.as_deref(), log_json);
+    if let Err(message) = telemetry::start(log.as_deref(), log_json) {
+        terminal::note(&format!("sidewatch: {message}"));
+        return ExitCode::from(USAGE);
+    }
     let ended = match verb {
         Verb::Demo(arguments) => demo::run(&arguments),
         Verb::Run(arguments) => run_verb::run(&arguments),
@@ -110,11 +122,31 @@ pub fn run(arguments: Arguments) -> ExitCode {
         Ok(code) => ExitCode::from(code),
         Err(error) => {
             terminal::complain(&error);
-            ExitCode::from(if error.is::<crate::config::ConfigError>() {
-                CONFIG
-            } else {
-                1
-            })
+            ExitCode::from(if is_configuration(&error) { CONFIG } else { 1 })
         }
     }
+}
+
+/// Whether the operator has to change what was configured: a text, a name, a
+/// parameter, a file it names. Sockets that are taken and disks that are full
+/// are none of it.
+fn is_configuration(error: &anyhow::Error) -> bool {
+    let broken = |error: &PipelineError| {
+        matches!(
+            error,
+            PipelineError::NoSource
+                | PipelineError::Rules(_)
+                | PipelineError::Enrich(_)
+                | PipelineError::Pack(_)
+                | PipelineError::Format { .. }
+                | PipelineError::Request { .. }
+                | PipelineError::Sink { .. }
+        )
+    };
+    error.is::<ConfigError>()
+        || error.is::<PackError>()
+        || error.is::<RulesError>()
+        || error.is::<EnrichError>()
+        || error.is::<LogFormatError>()
+        || error.downcast_ref::<PipelineError>().is_some_and(broken)
 }

@@ -23,7 +23,7 @@ A small configuration:
   id = \"mirror\"
   type = \"mirror\"
   pack = \"mattermost\"
-  listen = \"127.0.0.1:8787\"
+  socket = \"/run/sidewatch/mirror.sock\"
 
   [[sources]]                      # and sends its access log here
   id = \"access\"

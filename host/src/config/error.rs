@@ -117,15 +117,24 @@ fn find_key(text: &str, start: usize, key: &str) -> Option<usize> {
         .or_else(|| text.get(start..)?.find(key).map(|found| start + found))
 }
 
+/// Words that name the nearest of some names, when one is near.
+pub(crate) fn did_you_mean<'a>(names: impl Iterator<Item = &'a str>, wanted: &str) -> String {
+    closest(names, wanted).map_or_else(String::new, |name| format!("; did you mean `{name}`?"))
+}
+
+fn closest<'a>(names: impl Iterator<Item = &'a str>, wanted: &str) -> Option<&'a str> {
+    names
+        .map(|name| (strsim::damerau_levenshtein(name, wanted), name))
+        .filter(|(distance, name)| *distance <= name.len().max(wanted.len()) / 2)
+        .min()
+        .map(|(_, name)| name)
+}
+
 /// The nearest of the names a serde message offers.
 fn nearest(message: &str, key: &str) -> Option<String> {
     let (_, offered) = message.split_once("expected")?;
     let names = offered.split('`').skip(1).step_by(2);
-    names
-        .map(|name| (strsim::damerau_levenshtein(name, key), name))
-        .filter(|(distance, name)| *distance <= name.len().max(key.len()) / 2)
-        .min()
-        .map(|(_, name)| name.to_owned())
+    closest(names, key).map(str::to_owned)
 }
 
 #[cfg(test)]

@@ -159,6 +159,27 @@ impl ConfigFile {
                 .and_then(|mut pack| pack.set_all(settings))
                 .map_err(|error| entry(format!("packs.{id}"), error.to_string()))?;
         }
+        for (key, value) in [
+            ("window_ms", self.join.window_ms),
+            ("line_window_ms", self.join.line_window_ms),
+            ("capacity", self.join.capacity as u64),
+        ] {
+            if value == 0 {
+                let message = format!(
+                    "`{key}` is 0; give at least 1, or set `enabled = false` to join nothing"
+                );
+                return Err(entry("join".to_owned(), message));
+            }
+        }
+        let ids = (self.sources.iter().map(|source| ("source", &source.id)))
+            .chain(self.sinks.iter().map(|sink| ("sink", &sink.id)))
+            .chain(self.rules.iter().map(|rule| ("rule", &rule.id)));
+        for (kind, id) in ids {
+            if id.trim().is_empty() {
+                let message = "`id` is empty; give a name, it is shown in logs and metrics";
+                return Err(entry(format!("a {kind}"), message.to_owned()));
+            }
+        }
         let mut seen = BTreeSet::new();
         for source in &self.sources {
             let label = format!("source `{}`", source.id);
@@ -224,6 +245,28 @@ mod tests {
         ] {
             let error = ConfigFile::parse("x", text).unwrap_err().to_string();
             assert!(error.contains(hint), "{error}");
+        }
+    }
+
+    #[test]
+    fn empty_ids_and_a_join_without_room_are_refused_by_their_key() {
+        for (text, words) in [
+            (
+                "[join]\nwindow_ms = 0\n",
+                ["join: `window_ms`", "enabled = false"],
+            ),
+            (
+                "[join]\ncapacity = 0\n",
+                ["join: `capacity`", "enabled = false"],
+            ),
+            (
+                "[[sinks]]\nid = \"\"\ntype = \"console\"\n",
+                ["a sink: `id`", "name"],
+            ),
+            ("[[rules]]\nid = \" \"\n", ["a rule: `id`", "name"]),
+        ] {
+            let error = ConfigFile::parse("x", text).unwrap_err().to_string();
+            assert!(words.iter().all(|word| error.contains(word)), "{error}");
         }
     }
 

@@ -10,6 +10,7 @@ use sidewatch_engine::{
     ConfigureError, DetectionRule, Engine, LoadError, LoadedRule, RuleKind, RuleLimits, RuleSet,
 };
 
+use super::error::did_you_mean;
 use super::{Pack, RuleEntry};
 
 /// Name of the rule that reads mapping tables.
@@ -180,7 +181,7 @@ fn detection(
         return Err(RulesError::Unknown {
             id: id.to_owned(),
             path,
-            known: known(directory),
+            known: known(directory, id),
         });
     }
     let loaded = load(engine, id, &path)?;
@@ -270,8 +271,9 @@ fn load(engine: &Engine, id: &str, path: &Path) -> Result<LoadedRule, RulesError
     })
 }
 
-fn known(directory: &Path) -> String {
-    names(directory).join(", ")
+fn known(directory: &Path, wanted: &str) -> String {
+    let names = names(directory);
+    names.join(", ") + &did_you_mean(names.iter().map(String::as_str), wanted)
 }
 
 /// Rules of a directory, in alphabetical order.
