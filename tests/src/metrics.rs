@@ -13,9 +13,7 @@ impl Metrics {
         Self(
             samples
                 .filter_map(|line| line.rsplit_once(' '))
-                .filter_map(|(name, value)| {
-                    Some((name.trim_end_matches("{}").to_owned(), value.parse().ok()?))
-                })
+                .filter_map(|(name, value)| Some((name.to_owned(), value.parse().ok()?)))
                 .collect(),
         )
     }
