@@ -83,7 +83,7 @@ impl SyslogSettings {
     /// Names the first setting that cannot be used.
     pub fn validate(&self) -> Result<(), SourceError> {
         if self.udp.is_none() && self.tcp.is_none() && self.socket.is_none() {
-            let problem = "is missing; set `udp`, `tcp` or `socket`, e.g. udp = \"127.0.0.1:5140\"";
+            let problem = "is missing; set `udp`, `tcp` or `socket`, e.g. udp = \"127.0.0.1:8514\"";
             return Err(SourceError::Setting {
                 setting: "udp",
                 problem: problem.into(),
