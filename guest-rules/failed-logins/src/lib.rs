@@ -40,7 +40,8 @@ impl Rule for FailedLogins {
             version: "0.1.0",
             key: &["user"],
             reads: &[],
-            state_ttl: 31 * 24 * 60 * 60 * 1000,
+            // As long as `familiar_days` can be; room is bounded apart from it.
+            state_ttl: 366 * 24 * 60 * 60 * 1000,
             state_limit: FailedLoginsState::LIMIT,
             kinds: &[
                 Kind {

@@ -33,7 +33,7 @@ pub(crate) struct EvaluateArguments {
     #[arg(long, default_value_t = 1, value_name = "NUMBER")]
     seed: u64,
     /// Size of everything, in proportion to the full corpora
-    #[arg(long, default_value_t = 1.0, value_name = "FACTOR", value_parser = factor)]
+    #[arg(long, default_value_t = 1.0, value_name = "FACTOR", value_parser = factor, allow_negative_numbers = true)]
     scale: f64,
     /// Users of the ordinary month [default: 5000 × scale]
     #[arg(long, value_name = "NUMBER")]
