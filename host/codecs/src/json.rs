@@ -3,36 +3,9 @@
 //! Every text is escaped so that the line holds no line end, control or
 //! bidirectional character of any kind; escapes are lossless.
 
-use std::net::IpAddr;
+use sidewatch_event::{Activity, Delivery, Event, Field, Finding, NetworkKind};
 
-use sidewatch_event::{
-    Activity, Delivery, Event, Evidence, EvidenceValue, Field, Finding, NetworkKind,
-};
-
-use crate::text::is_unsafe;
-use crate::time::write_rfc3339;
-
-/// A value on its way into the object.
-enum Value<'a> {
-    Text(&'a str),
-    /// Comma-separated, written as an array.
-    List(&'a str),
-    Unsigned(u64),
-    Real(f64),
-    Time(i64),
-    Address(IpAddr),
-    Point(f64, f64),
-    True,
-    /// 32 hexadecimal digits.
-    Id(u128),
-    /// 16 hexadecimal digits: too large for readers that know only floats.
-    Incident(u64),
-    Labels(&'a Event),
-    Evidence(&'a [Evidence]),
-}
-
-/// Names and values, sorted before they are written.
-type Entries<'a> = Vec<(&'static str, Value<'a>)>;
+use crate::document::{Entries, Value, write_nested};
 
 /// Appends one JSON object on one line, without a line end.
 pub fn encode(delivery: &Delivery, out: &mut Vec<u8>) {
@@ -83,7 +56,7 @@ fn add_fields<'a>(event: &'a Event, entries: &mut Entries<'a>, wanted: impl Fn(F
     }
 }
 
-fn add_numbers<'a>(event: &'a Event, entries: &mut Entries<'a>) {
+pub(crate) fn add_numbers<'a>(event: &'a Event, entries: &mut Entries<'a>) {
     let numbers = [
         ("http.response.status_code", u64::from(event.status)),
         ("source.port", event.source_port.into()),
@@ -146,6 +119,14 @@ fn add_numbers<'a>(event: &'a Event, entries: &mut Entries<'a>) {
 
 /// The finding itself, and who and where from its event.
 fn add_finding<'a>(finding: &'a Finding, entries: &mut Entries<'a>) {
+    add_finding_only(finding, entries);
+    let own = [Field::EventKind, Field::Message, Field::EventOriginal];
+    add_fields(&finding.event, entries, |field| !own.contains(&field));
+    add_numbers(&finding.event, entries);
+}
+
+/// The finding itself.
+pub(crate) fn add_finding_only<'a>(finding: &'a Finding, entries: &mut Entries<'a>) {
     entries.extend([
         ("@timestamp", Value::Time(finding.time)),
         ("event.id", Value::Id(finding.id)),
@@ -174,9 +155,6 @@ fn add_finding<'a>(finding: &'a Finding, entries: &mut Entries<'a>) {
     if !finding.technique.is_empty() {
         entries.push(("threat.technique.id", Value::Text(&finding.technique)));
     }
-    let own = [Field::EventKind, Field::Message, Field::EventOriginal];
-    add_fields(&finding.event, entries, |field| !own.contains(&field));
-    add_numbers(&finding.event, entries);
 }
 
 fn activity_name(activity: Activity) -> &'static str {
@@ -194,187 +172,15 @@ fn activity_name(activity: Activity) -> &'static str {
     }
 }
 
-/// Writes sorted dotted names as nested objects: those of one object stand
-/// together, because a dot sorts before every letter.
-fn write_nested(entries: &[(&'static str, Value<'_>)], out: &mut String) {
-    let mut before = "";
-    let mut depth = 0;
-    out.push('{');
-    let mut first = true;
-    for (name, value) in entries {
-        let (parents, leaf) = name.rsplit_once('.').unwrap_or(("", name));
-        // Mostly the next name lies in the same object.
-        if parents != before {
-            let segments = |path: &'static str| path.split('.').filter(|part| !part.is_empty());
-            let shared = segments(before)
-                .zip(segments(parents))
-                .take_while(|(have, want)| have == want)
-                .count();
-            if depth > shared {
-                first = false;
-            }
-            for _ in shared..depth {
-                out.push('}');
-            }
-            depth = shared;
-            for parent in segments(parents).skip(shared) {
-                write_key(parent, first, out);
-                out.push('{');
-                depth += 1;
-                first = true;
-            }
-            before = parents;
-        }
-        write_key(leaf, first, out);
-        first = false;
-        write_value(value, out);
-    }
-    out.extend((0..depth).map(|_| '}'));
-    out.push('}');
-}
-
-fn write_key(key: &str, first: bool, out: &mut String) {
-    if !first {
-        out.push(',');
-    }
-    write_text(key, out);
-    out.push(':');
-}
-
-fn write_value(value: &Value<'_>, out: &mut String) {
-    match value {
-        Value::Text(text) => write_text(text, out),
-        Value::List(list) => {
-            for (at, item) in list.split(',').filter(|item| !item.is_empty()).enumerate() {
-                out.push(if at == 0 { '[' } else { ',' });
-                write_text(item, out);
-            }
-            out.push_str(if list.split(',').all(str::is_empty) {
-                "[]"
-            } else {
-                "]"
-            });
-        }
-        Value::Unsigned(number) => out.push_str(itoa::Buffer::new().format(*number)),
-        Value::Real(number) => write_real(*number, out),
-        Value::Time(time) => {
-            out.push('"');
-            write_rfc3339(*time, out);
-            out.push('"');
-        }
-        Value::Address(address) => write_text(&address.to_string(), out),
-        Value::Point(latitude, longitude) => write_point(*latitude, *longitude, out),
-        Value::True => out.push_str("true"),
-        Value::Id(id) => write_text(&format!("{id:032x}"), out),
-        Value::Incident(incident) => write_text(&format!("{incident:016x}"), out),
-        Value::Labels(event) => {
-            out.push('{');
-            for (at, (name, text)) in event.labels().enumerate() {
-                write_key(name, at == 0, out);
-                write_text(text, out);
-            }
-            out.push('}');
-        }
-        Value::Evidence(evidence) => write_evidence(evidence, out),
-    }
-}
-
-/// A name a rule uses twice gets a number, so that no reader drops one.
-fn write_evidence(evidence: &[Evidence], out: &mut String) {
-    out.push('{');
-    for (at, item) in evidence.iter().enumerate() {
-        let before = evidence
-            .iter()
-            .take(at)
-            .filter(|other| other.name == item.name)
-            .count();
-        if before == 0 {
-            write_key(&item.name, at == 0, out);
-        } else {
-            write_key(&format!("{}_{}", item.name, before + 1), false, out);
-        }
-        match &item.value {
-            EvidenceValue::Text(text) => write_text(text, out),
-            EvidenceValue::Integer(number) => out.push_str(itoa::Buffer::new().format(*number)),
-            EvidenceValue::Real(number) => write_real(*number, out),
-            EvidenceValue::Time(time) => write_value(&Value::Time(*time), out),
-            EvidenceValue::Address(address) => write_value(&Value::Address(*address), out),
-            EvidenceValue::Coordinates(latitude, longitude) => {
-                write_point(*latitude, *longitude, out);
-            }
-        }
-    }
-    out.push('}');
-}
-
-fn write_point(latitude: f64, longitude: f64, out: &mut String) {
-    out.push_str("{\"lat\":");
-    write_real(latitude, out);
-    out.push_str(",\"lon\":");
-    write_real(longitude, out);
-    out.push('}');
-}
-
-/// JSON has no infinities: they become null.
-fn write_real(number: f64, out: &mut String) {
-    match serde_json::Number::from_f64(number) {
-        Some(number) => out.push_str(&number.to_string()),
-        None => out.push_str("null"),
-    }
-}
-
-/// Whether a byte stands for itself in any text. Those above ASCII may be part
-/// of an unsafe character.
-fn is_plain(byte: u8) -> bool {
-    (0x20..0x7f).contains(&byte) && byte != b'"' && byte != b'\\'
-}
-
-fn write_text(text: &str, out: &mut String) {
-    out.push('"');
-    // Without an early end the compiler looks at many bytes at once.
-    if text
-        .bytes()
-        .fold(true, |plain, byte| plain & is_plain(byte))
-    {
-        out.push_str(text);
-        out.push('"');
-        return;
-    }
-    let mut rest = text;
-    while let Some((at, character)) = rest
-        .char_indices()
-        .find(|(_, character)| matches!(character, '"' | '\\') || is_unsafe(*character))
-    {
-        let (before, after) = rest.split_at_checked(at).unwrap_or((rest, ""));
-        out.push_str(before);
-        match character {
-            '"' | '\\' => out.extend(['\\', character]),
-            '\n' => out.push_str("\\n"),
-            '\r' => out.push_str("\\r"),
-            '\t' => out.push_str("\\t"),
-            // All unsafe characters are below U+10000.
-            _ => {
-                let code = u32::from(character);
-                out.push_str("\\u");
-                out.extend(
-                    [12, 8, 4, 0]
-                        .map(|shift| char::from_digit(code >> shift & 15, 16).unwrap_or('0')),
-                );
-            }
-        }
-        rest = after.get(character.len_utf8()..).unwrap_or_default();
-    }
-    out.push_str(rest);
-    out.push('"');
-}
-
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
     use serde_json::json;
+    use sidewatch_event::{Evidence, EvidenceValue};
 
     use super::*;
     use crate::testing::{event, finding};
+    use crate::text::is_unsafe;
 
     fn encoded(delivery: &Delivery) -> serde_json::Value {
         let mut out = Vec::new();

@@ -1,7 +1,7 @@
 //! Bytes to events and back.
 //!
 //! Every grammar Sidewatch reads or writes has one module here: nginx access
-//! logs, mirrored requests, syslog, CEF, ECS JSON and Tirreno's form.
+//! logs, mirrored requests, Mattermost's audit log, syslog, CEF, ECS JSON and Tirreno's form.
 //!
 //! Invariants:
 //! - no I/O and no clock: time is passed in, so the crate compiles to
@@ -13,9 +13,14 @@
 //!   bytes the event holds.
 
 pub mod cef;
+mod document;
+pub mod ecs;
 mod evidence;
+pub mod gelf;
 pub mod json;
+pub mod mattermost;
 pub mod nginx;
+pub mod plain;
 pub mod pseudonym;
 pub mod redact;
 pub mod request;
@@ -30,6 +35,7 @@ pub mod tirreno;
 
 use sidewatch_event::Event;
 
+pub use mattermost::{AuditCodec, AuditOrAccess, AuditTable};
 pub use nginx::{LogFormat, LogFormatError};
 pub use pseudonym::PseudonymKey;
 pub use request::{Locator, RequestCodec, RequestSettings, RequestView};

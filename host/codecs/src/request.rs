@@ -20,6 +20,9 @@ use crate::scan::Scanner;
 use crate::text::{Escape, lossy, unescape};
 use crate::{redact, target, time};
 
+/// Domain of the keyed hashes that stand for users read from cookies.
+pub const USER_DOMAIN: &str = "user";
+
 pub use locator::{Locator, RequestSettingsError};
 pub use settings::{OriginalHeaders, RequestSettings};
 
@@ -74,7 +77,8 @@ impl RequestCodec {
     /// Checks the settings.
     ///
     /// # Errors
-    /// A locator other than of `session` or `device` names a secret.
+    /// A locator other than of `session` or `device` names a secret, or a cookie
+    /// that may be a secret is to be kept as it is.
     pub fn new(
         settings: &RequestSettings,
         key: PseudonymKey,
@@ -89,7 +93,9 @@ impl RequestCodec {
         ];
         for (places, role) in roles {
             for (rank, place) in places.iter().enumerate() {
-                if matches!(role, Role::User | Role::UserId) && !place.may_name_user() {
+                let user = matches!(role, Role::User | Role::UserId);
+                let plain = matches!(place, Locator::PlainCookie(_));
+                if (user && !place.may_name_user()) || (plain && !user) {
                     return Err(secret(place));
                 }
                 wants.push(Want {
@@ -267,7 +273,7 @@ impl<'a> Reading<'a, '_> {
                 continue;
             };
             for want in self.codec.wants(
-                |place| matches!(place, Locator::Cookie(cookie) if cookie.as_bytes() == name),
+                |place| matches!(place, Locator::Cookie(cookie) | Locator::PlainCookie(cookie) if cookie.as_bytes() == name),
             ) {
                 self.offer(want, value, true);
             }
@@ -408,8 +414,18 @@ impl<'a> Reading<'a, '_> {
         *best = want.rank;
         let key = &self.codec.key;
         match want.role {
-            Role::User => self.set(Field::UserName, value),
-            Role::UserId => self.set(Field::UserId, value),
+            Role::User | Role::UserId => {
+                let field = match want.role {
+                    Role::User => Field::UserName,
+                    _ => Field::UserId,
+                };
+                if matches!(want.place, Locator::Cookie(_)) {
+                    self.event
+                        .set_with(field, |out| key.write(USER_DOMAIN, value, out));
+                } else {
+                    self.set(field, value);
+                }
+            }
             Role::Session => self
                 .event
                 .set_with(Field::SessionId, |out| key.write("session", value, out)),

@@ -10,7 +10,7 @@ mod write;
 
 pub use framing::{Split, Splitter, frame_octet_counted};
 pub use read::{SyslogError, decode, structured_params};
-pub use write::{encode_3164, encode_5424};
+pub use write::{encode_3164, encode_5424, severity_of};
 
 #[cfg(test)]
 mod tests;

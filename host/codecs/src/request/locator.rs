@@ -6,14 +6,17 @@ use crate::redact::is_secret_name;
 
 /// Where in a request a value is found: `header:X-Username`,
 /// `cookie:MMUSERID`, `json:/login_id`, `form:username`, `query:user`,
-/// `path:3` (third segment, counted from 1).
+/// `path:3` (third segment, counted from 1), `plain-cookie:uid` (a cookie whose
+/// value is no secret and may be kept as it is).
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Deserialize)]
 #[serde(try_from = "String")]
 pub enum Locator {
     /// A header, lower-case.
     Header(Box<str>),
-    /// A cookie.
+    /// A cookie; only the keyed hash of its value is ever kept.
     Cookie(Box<str>),
+    /// A cookie the operator says is no secret, only for `user` and `user_id`.
+    PlainCookie(Box<str>),
     /// A query key.
     Query(Box<str>),
     /// A field of an `application/x-www-form-urlencoded` body.
@@ -29,7 +32,7 @@ pub enum Locator {
 pub enum RequestSettingsError {
     /// The text is no locator.
     #[error(
-        "`{0}` is no place in a request; write header:, cookie:, query:, form:, json:/ or path: and a name"
+        "`{0}` is no place in a request; write header:, cookie:, plain-cookie:, query:, form:, json:/ or path: and a name"
     )]
     Locator(Box<str>),
     /// A secret would enter events in clear.
@@ -49,6 +52,7 @@ impl std::str::FromStr for Locator {
         match kind {
             "header" => Ok(Self::Header(name.to_ascii_lowercase().into())),
             "cookie" => Ok(Self::Cookie(name.into())),
+            "plain-cookie" => Ok(Self::PlainCookie(name.into())),
             "query" => Ok(Self::Query(name.into())),
             "form" => Ok(Self::Form(name.into())),
             "json" if name.starts_with('/') => Ok(Self::Json(name.into())),
@@ -75,9 +79,11 @@ impl Locator {
     /// The name a value found here has as a label.
     pub(super) fn label(&self) -> String {
         match self {
-            Self::Header(name) | Self::Cookie(name) | Self::Query(name) | Self::Form(name) => {
-                name.to_string()
-            }
+            Self::Header(name)
+            | Self::Cookie(name)
+            | Self::PlainCookie(name)
+            | Self::Query(name)
+            | Self::Form(name) => name.to_string(),
             Self::Json(pointer) => pointer.trim_start_matches('/').replace('/', "."),
             Self::Path(at) => format!("path.{at}"),
         }
@@ -86,7 +92,7 @@ impl Locator {
     /// Whether what is found here is, or may be, a secret.
     pub(super) fn is_secret(&self) -> bool {
         match self {
-            Self::Cookie(_) => true,
+            Self::Cookie(_) | Self::PlainCookie(_) => true,
             Self::Header(name) | Self::Query(name) | Self::Form(name) | Self::Json(name) => {
                 is_secret_name(name)
             }
@@ -112,6 +118,7 @@ impl Locator {
         let name = match self {
             Self::Header(name)
             | Self::Cookie(name)
+            | Self::PlainCookie(name)
             | Self::Query(name)
             | Self::Form(name)
             | Self::Json(name) => name.to_ascii_lowercase(),
@@ -127,6 +134,7 @@ impl std::fmt::Display for Locator {
         match self {
             Self::Header(name) => write!(formatter, "header:{name}"),
             Self::Cookie(name) => write!(formatter, "cookie:{name}"),
+            Self::PlainCookie(name) => write!(formatter, "plain-cookie:{name}"),
             Self::Query(name) => write!(formatter, "query:{name}"),
             Self::Form(name) => write!(formatter, "form:{name}"),
             Self::Json(name) => write!(formatter, "json:{name}"),

@@ -75,9 +75,10 @@ pub struct RequestSettings {
     pub request_id_header: String,
     /// Headers set by nginx for the original request.
     pub original: OriginalHeaders,
-    /// Where the user name is found; the first that holds one wins.
+    /// Where the user name is found; the first that holds one wins. From a
+    /// cookie only its keyed hash is kept, unless it is a `plain-cookie`.
     pub user: Vec<Locator>,
-    /// Where the user identifier is found.
+    /// Where the user identifier is found, as for the name.
     pub user_id: Vec<Locator>,
     /// Where the session secret is found; only its keyed hash is kept.
     pub session: Vec<Locator>,

@@ -193,7 +193,10 @@ fn a_session_cookie_is_hashed_and_other_cookies_dropped() {
         event.get(Field::SessionId),
         Some(hashed("session", "S3CRET").as_str())
     );
-    assert_eq!(event.get(Field::UserId), Some("u1"));
+    assert_eq!(
+        event.get(Field::UserId),
+        Some(hashed("user", "u1").as_str())
+    );
     assert!(!format!("{event:?}").contains("S3CRET"));
 }
 
@@ -343,5 +346,40 @@ proptest! {
         prop_assert!(event.own(Field::UrlOriginal).is_some());
         let shown = format!("{event:?}");
         prop_assert!(!shown.contains("CANARY"), "{}", shown);
+    }
+}
+
+#[test]
+fn a_cookie_is_kept_in_clear_only_where_the_operator_says_so() {
+    let plain = RequestSettings {
+        user_id: places(&["plain-cookie:MMUSERID"]),
+        ..RequestSettings::default()
+    };
+    let codec = RequestCodec::new(&plain, PseudonymKey::new([7; 32])).unwrap();
+    let mut event = Event::new();
+    let cookie: &[u8] = b"MMUSERID=u1";
+    codec.decode(
+        RequestView {
+            method: "GET",
+            target: "/",
+            version: "1.1",
+            headers: &mut [("cookie", cookie)].into_iter(),
+            body: b"",
+            body_truncated: false,
+            peer: None,
+            received: 1,
+        },
+        &mut event,
+    );
+    assert_eq!(event.get(Field::UserId), Some("u1"));
+    for secret in ["plain-cookie:MMAUTHTOKEN", "plain-cookie:sid"] {
+        let settings = RequestSettings {
+            user_id: places(&[secret]),
+            ..RequestSettings::default()
+        };
+        assert!(
+            RequestCodec::new(&settings, PseudonymKey::new([7; 32])).is_err(),
+            "{secret}"
+        );
     }
 }

@@ -163,7 +163,9 @@ fn param_value(text: &str) -> Option<(String, &str)> {
 }
 
 fn read_3164<'a>(rest: &'a [u8], message: &mut SyslogMessage<'a>, received: i64, offset: i64) {
-    let Some((time, rest)) = short_time(rest, received, offset).or_else(|| iso_time(rest)) else {
+    // Mattermost writes a blank after the priority.
+    let start = rest.strip_prefix(b" ").unwrap_or(rest);
+    let Some((time, rest)) = short_time(start, received, offset).or_else(|| iso_time(start)) else {
         return;
     };
     message.time = Some(time);

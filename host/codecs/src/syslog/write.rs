@@ -3,6 +3,18 @@
 use super::SyslogHeader;
 use crate::time::{Civil, padded, write_rfc3339};
 
+/// Severity 0 to 7 of RFC 5424 for one of 0 to 10 as in CEF.
+#[must_use]
+pub fn severity_of(severity: u8) -> u8 {
+    match severity {
+        9.. => 2,
+        7..=8 => 3,
+        4..=6 => 4,
+        1..=3 => 5,
+        0 => 6,
+    }
+}
+
 /// Appends an RFC 5424 message. Control characters in `message` are replaced
 /// visibly, so the result holds no line end whatever it is framed with.
 pub fn encode_5424(header: &SyslogHeader<'_>, message: &[u8], out: &mut Vec<u8>) {

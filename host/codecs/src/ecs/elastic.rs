@@ -1,0 +1,276 @@
+//! Documents as Elastic's Mattermost integration makes them.
+//!
+//! Field by field what it maps, with its categories (`rules/packs/mattermost/
+//! elastic.toml`); what it drops is dropped. It reads flat v5 records only, so
+//! newer ones are brought into the same form. Other events are written as
+//! [`super::encode`] does.
+
+use std::borrow::Cow;
+use std::collections::HashMap;
+use std::sync::LazyLock;
+
+use serde::Deserialize;
+use sidewatch_event::{Delivery, Event, Field};
+
+use super::{add_related_places, device_name, extension, label_value, push_new, push_words, write};
+use crate::document::{Entries, Value};
+use crate::json;
+use crate::mattermost::DATASET;
+
+const TABLE: &str = include_str!("../../../../rules/packs/mattermost/elastic.toml");
+
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Class {
+    category: Vec<String>,
+    #[serde(rename = "type")]
+    kind: Vec<String>,
+    /// Where the team goes, too.
+    #[serde(default)]
+    group: Option<String>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Table {
+    default: Class,
+    events: HashMap<String, Class>,
+}
+
+/// A damaged table would show in every test; here it means no categories.
+static CLASSES: LazyLock<Table> = LazyLock::new(|| toml::from_str(TABLE).unwrap_or_default());
+
+/// Labels the integration keeps, beside those below `patch`.
+const KEPT: [&str; 13] = [
+    "mattermost.audit.channel.id",
+    "mattermost.audit.channel.name",
+    "mattermost.audit.channel.type",
+    "mattermost.audit.cluster.id",
+    "mattermost.audit.error.message",
+    "mattermost.audit.post.channel.id",
+    "mattermost.audit.post.id",
+    "mattermost.audit.post.pinned",
+    "mattermost.audit.post.type",
+    "mattermost.audit.team.id",
+    "mattermost.audit.team.name",
+    "mattermost.audit.team.type",
+    "mattermost.audit.patch.name",
+];
+
+/// Appends one document on one line, without a line end.
+pub fn encode(delivery: &Delivery, out: &mut Vec<u8>) {
+    match delivery {
+        Delivery::Event(event) if event.get(Field::EventDataset) == Some(DATASET) => {
+            let mut entries = Entries::with_capacity(48);
+            add(event, &mut entries);
+            write(entries, out);
+        }
+        _ => super::encode(delivery, out),
+    }
+}
+
+fn add<'a>(event: &'a Event, entries: &mut Entries<'a>) {
+    let time = if event.time == 0 {
+        event.received
+    } else {
+        event.time
+    };
+    entries.push(("@timestamp", Value::Time(time)));
+    entries.push(("event.kind", Value::Text("event")));
+    entries.push(("event.dataset", Value::Text(DATASET)));
+    entries.push(("event.outcome", Value::Text(outcome(event))));
+    let action = event.own(Field::EventAction).unwrap_or_default();
+    let class = CLASSES.events.get(action).unwrap_or(&CLASSES.default);
+    for (name, words) in [
+        ("event.category", &class.category),
+        ("event.type", &class.kind),
+    ] {
+        push_words(
+            name,
+            words.iter().map(|word| Cow::Borrowed(&**word)).collect(),
+            entries,
+        );
+    }
+    for (field, name) in [
+        (Field::EventAction, "event.action"),
+        (Field::EventOriginal, "event.original"),
+        (Field::ErrorCode, "error.code"),
+        (Field::SourceAddress, "source.address"),
+        (Field::UrlOriginal, "url.original"),
+        (Field::UrlOriginal, "mattermost.audit.api_path"),
+        (Field::UrlPath, "url.path"),
+        (Field::UrlQuery, "url.query"),
+        (Field::SessionId, "mattermost.audit.session.id"),
+        (Field::DeviceId, "mattermost.audit.device.id"),
+        (Field::LogFilePath, "log.file.path"),
+        (
+            Field::SourceAsOrganizationName,
+            "source.as.organization.name",
+        ),
+        (Field::SourceGeoCityName, "source.geo.city_name"),
+        (
+            Field::SourceGeoCountryIsoCode,
+            "source.geo.country_iso_code",
+        ),
+        (Field::SourceGeoRegionName, "source.geo.region_name"),
+    ] {
+        push_text(name, event.get(field), entries);
+    }
+    if let Some(extension) = event.own(Field::UrlPath).and_then(extension) {
+        entries.push(("url.extension", Value::Text(extension)));
+    }
+    add_numbers(event, entries);
+    add_agent(event, entries);
+    add_labels(event, entries);
+    add_people(event, action, class, entries);
+    let mut tags = vec![Cow::Borrowed("mattermost-audit")];
+    if event.own(Field::EventOriginal).is_some() {
+        tags.push(Cow::Borrowed("preserve_original_event"));
+    }
+    push_words("tags", tags, entries);
+}
+
+fn push_text<'a>(name: &'static str, text: Option<&'a str>, entries: &mut Entries<'a>) {
+    if let Some(text) = text.filter(|text| !text.is_empty()) {
+        entries.push((name, Value::Text(text)));
+    }
+}
+
+/// Errors win over the status; what is neither is unknown.
+fn outcome(event: &Event) -> &'static str {
+    if event.label("mattermost.audit.error.message").is_some() {
+        return "failure";
+    }
+    match event.label("mattermost.audit.status") {
+        Some("success") => "success",
+        Some("fail") => "failure",
+        _ => "unknown",
+    }
+}
+
+fn add_numbers<'a>(event: &'a Event, entries: &mut Entries<'a>) {
+    let first = entries.len();
+    json::add_numbers(event, entries);
+    let wanted = [
+        "event.ingested",
+        "http.response.status_code",
+        "source.as.number",
+        "source.geo.location",
+        "source.ip",
+    ];
+    let mut at = 0;
+    entries.retain(|(name, _)| {
+        at += 1;
+        at <= first || wanted.contains(name)
+    });
+}
+
+/// Names as the integration's reader of user agents has them.
+fn add_agent<'a>(event: &'a Event, entries: &mut Entries<'a>) {
+    let Some(original) = event.own(Field::UserAgentOriginal) else {
+        return;
+    };
+    entries.push(("user_agent.original", Value::Text(original)));
+    entries.push(("user_agent.device.name", Value::Text(device_name(original))));
+    let text = |field| event.get(field).filter(|text| !text.is_empty());
+    // It does not know Mattermost's own command line.
+    let (name, version) = match text(Field::UserAgentName) {
+        Some("mmctl") => (Some("Other"), None),
+        name => (name, text(Field::UserAgentVersion)),
+    };
+    push_text("user_agent.name", name, entries);
+    push_text("user_agent.version", version, entries);
+    let system = match text(Field::UserAgentOsName) {
+        Some("macOS") => Some("Mac OS X"),
+        system => system,
+    };
+    push_text("user_agent.os.name", system, entries);
+    let release = text(Field::UserAgentOsVersion);
+    push_text("user_agent.os.version", release, entries);
+    if let (Some(system), Some(release)) = (system, release) {
+        entries.push((
+            "user_agent.os.full",
+            Value::Owned([system, release].join(" ")),
+        ));
+    }
+}
+
+fn add_labels<'a>(event: &'a Event, entries: &mut Entries<'a>) {
+    for (name, text) in event.labels() {
+        if KEPT.contains(&name) || name.starts_with("mattermost.audit.patch.") {
+            entries.push((name, label_value(name, text)));
+        }
+    }
+    add_related_places(event, entries);
+}
+
+/// It knows the actor by id alone, and the user who logs in as a target.
+fn add_people<'a>(
+    event: &'a Event,
+    action: &str,
+    class: &'static Class,
+    entries: &mut Entries<'a>,
+) {
+    let mut users = Vec::new();
+    let own = |field| event.own(field).filter(|text| !text.is_empty());
+    let login = matches!(action, "login" | "completeSaml" | "completeOAuth");
+    let named_as_actor = !login || own(Field::SessionId).is_some();
+    let actor = own(Field::UserId).filter(|_| named_as_actor);
+    let succeeded = event.label("mattermost.audit.status") == Some("success");
+    let (id, name, roles) = if login {
+        (Field::UserId, Field::UserName, Field::UserRoles)
+    } else {
+        (
+            Field::UserTargetId,
+            Field::UserTargetName,
+            Field::UserTargetRoles,
+        )
+    };
+    let target = |field| own(field).filter(|_| !login || succeeded);
+    let changed = event
+        .label("mattermost.audit.patch.name")
+        .filter(|patched| action == "patchUser" && target(name) != Some(patched));
+    // Records whose actor was overwritten have the target there.
+    let overwritten = actor.is_none() && !login;
+    push_text(
+        "user.id",
+        actor.or(own(id).filter(|_| overwritten)),
+        entries,
+    );
+    push_text("user.changes.name", changed, entries);
+    push_text("user.target.name", target(name), entries);
+    for text in [changed, actor].into_iter().flatten() {
+        push_new(&mut users, text);
+    }
+    if let Some(ids) = target(id) {
+        for one in ids.split(',') {
+            push_new(&mut users, one);
+        }
+        if !overwritten {
+            let list = ids.contains(',');
+            entries.push((
+                "user.target.id",
+                if list {
+                    Value::List(ids)
+                } else {
+                    Value::Text(ids)
+                },
+            ));
+        }
+    }
+    if let Some(roles) = target(roles) {
+        entries.push(("user.target.roles", Value::List(roles)));
+    }
+    push_words("related.user", users, entries);
+    let addresses = event
+        .source_ip
+        .map(|address| Cow::Owned(address.to_string()));
+    push_words("related.ip", addresses.into_iter().collect(), entries);
+    let (team, title) = match class.group.as_deref() {
+        Some("group") => ("group.id", "group.name"),
+        Some(_) => ("user.target.group.id", "user.target.group.name"),
+        None => return,
+    };
+    push_text(team, event.label("mattermost.audit.team.id"), entries);
+    push_text(title, event.label("mattermost.audit.team.name"), entries);
+}
