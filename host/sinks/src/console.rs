@@ -8,10 +8,11 @@ mod line;
 use std::io::IsTerminal;
 
 use serde::Deserialize;
-use sidewatch_codecs::json;
+use sidewatch_codecs::cef::CefSettings;
 use sidewatch_event::Delivery;
 use tokio::io::{AsyncWrite, AsyncWriteExt};
 
+use crate::payload::Format;
 use crate::sink::{BoxFuture, Outcome, Sink};
 
 /// Where to write.
@@ -32,8 +33,9 @@ pub enum ConsoleFormat {
     /// A line to read.
     #[default]
     Text,
-    /// A JSON object with nested ECS names.
-    Json,
+    /// A record in one of the formats of files.
+    #[serde(untagged)]
+    Record(Format),
 }
 
 /// Settings of a console sink.
@@ -96,9 +98,9 @@ impl ConsoleSink {
     fn write_line(&mut self, delivery: &Delivery) {
         match self.format {
             ConsoleFormat::Text => line::write(delivery, self.colours, &mut self.lines),
-            ConsoleFormat::Json => {
+            ConsoleFormat::Record(format) => {
                 let mut record = Vec::new();
-                json::encode(delivery, &mut record);
+                format.encode(delivery, &CefSettings::default(), &mut record);
                 line::push_json_escaped(&String::from_utf8_lossy(&record), &mut self.lines);
             }
         }

@@ -3,8 +3,10 @@
 //! All given conditions must hold. A finding is judged by the event that
 //! raised it, except for its severity and where a condition says otherwise.
 
+use std::collections::BTreeMap;
+
 use serde::Deserialize;
-use sidewatch_event::{Delivery, Field};
+use sidewatch_event::{Delivery, Event, Field, FieldName};
 use thiserror::Error;
 
 /// Conditions as configured; absent ones admit everything.
@@ -27,6 +29,13 @@ pub struct FilterSettings {
     pub datasets: Vec<String>,
     /// Only findings of these kinds; events pass regardless.
     pub kinds: Vec<String>,
+    /// Only events of these levels of Mattermost's audit log (`audit-api`,
+    /// `audit-content`, `audit-permissions`, `audit-cli`); findings and events
+    /// of other sources pass regardless.
+    pub levels: Vec<String>,
+    /// Only events with one of these values in each of the fields or labels
+    /// named; findings pass regardless.
+    pub fields: BTreeMap<String, Vec<String>>,
 }
 
 /// Why a filter is refused.
@@ -38,15 +47,33 @@ pub enum FilterError {
     /// An entry of a list is empty.
     #[error("{0} holds an empty text: remove it, an absent list admits everything")]
     Empty(&'static str),
+    /// A level nobody writes.
+    #[error("levels names `{0}`, but there are only {known}", known = LEVELS.join(", "))]
+    Level(String),
+    /// A field nobody has.
+    #[error("fields: {0}; write an ECS name such as user.name, or labels.<name>")]
+    Field(String),
     /// The conditions exclude each other.
     #[error("{0} only concerns events, but findings_only keeps all events out: remove one of them")]
     Contradiction(&'static str),
 }
 
+/// Levels of Mattermost's audit log.
+const LEVELS: [&str; 4] = [
+    "audit-api",
+    "audit-content",
+    "audit-permissions",
+    "audit-cli",
+];
+
+/// Label that holds a record's level.
+const LEVEL: &str = "mattermost.audit.level";
+
 /// Checked conditions.
 #[derive(Debug, Clone, Default)]
 pub struct Filter {
     settings: FilterSettings,
+    fields: Vec<(FieldName, Vec<String>)>,
 }
 
 impl FilterSettings {
@@ -63,6 +90,8 @@ impl FilterSettings {
             categories,
             datasets,
             kinds,
+            levels,
+            fields,
         } = self;
         if *min_severity > 10 {
             return Err(FilterError::Severity(*min_severity));
@@ -73,6 +102,7 @@ impl FilterSettings {
             ("categories", categories, true),
             ("datasets", datasets, false),
             ("kinds", kinds, false),
+            ("levels", levels, true),
         ];
         for (name, list, of_events) in lists {
             if list.iter().any(String::is_empty) {
@@ -82,7 +112,22 @@ impl FilterSettings {
                 return Err(FilterError::Contradiction(name));
             }
         }
+        if let Some(level) = levels
+            .iter()
+            .find(|level| !LEVELS.contains(&level.as_str()))
+        {
+            return Err(FilterError::Level(level.clone()));
+        }
+        if *findings_only && !fields.is_empty() {
+            return Err(FilterError::Contradiction("fields"));
+        }
+        let named = fields.iter().map(|(name, values)| {
+            let name =
+                FieldName::parse(name).map_err(|error| FilterError::Field(error.to_string()))?;
+            Ok((name, values.clone()))
+        });
         Ok(Filter {
+            fields: named.collect::<Result<_, _>>()?,
             settings: self.clone(),
         })
     }
@@ -118,8 +163,25 @@ impl Filter {
                         || categories
                             .split(',')
                             .any(|category| listed(&wanted.categories, category)))
+                    && self.has_level(event)
+                    && self.has_fields(event)
             }
         }
+    }
+
+    fn has_level(&self, event: &Event) -> bool {
+        let levels = &self.settings.levels;
+        levels.is_empty()
+            || event
+                .label(LEVEL)
+                .is_none_or(|level| levels.iter().any(|one| one == level))
+    }
+
+    fn has_fields(&self, event: &Event) -> bool {
+        self.fields.iter().all(|(name, values)| {
+            let text = event.get_named(name).unwrap_or_default();
+            values.iter().any(|value| value == text)
+        })
     }
 }
 
@@ -181,6 +243,34 @@ mod tests {
         assert!(filter("kinds = ['impossible-travel']").admits(&sample::finding(1)));
         assert!(!filter("kinds = ['account-shared']").admits(&sample::finding(1)));
         assert!(filter("kinds = ['account-shared']").admits(&sample::event(1)));
+    }
+
+    #[test]
+    fn levels_and_fields_choose_among_events() {
+        let mut event = Event::new();
+        event.set_label(LEVEL, "audit-permissions");
+        event.set(Field::EventCode, "permission-denied");
+        let audit = Delivery::Event(event.into());
+        assert!(filter("levels = ['audit-permissions']").admits(&audit));
+        assert!(!filter("levels = ['audit-content']").admits(&audit));
+        assert!(filter("levels = ['audit-content']").admits(&sample::event(1)));
+        assert!(filter("fields = {'event.code' = ['permission-denied', 'x']}").admits(&audit));
+        assert!(!filter("fields = {'labels.choice' = ['x']}").admits(&audit));
+        let build = |text| {
+            toml::from_str::<FilterSettings>(text)
+                .unwrap()
+                .build()
+                .unwrap_err()
+        };
+        assert_eq!(
+            build("levels = ['audit']"),
+            FilterError::Level("audit".into())
+        );
+        assert!(
+            build("fields = {'event.cod' = ['x']}")
+                .to_string()
+                .contains("event.cod")
+        );
     }
 
     #[test]

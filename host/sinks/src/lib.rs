@@ -1,4 +1,4 @@
-//! Where records go: Tirreno, syslog, file, console.
+//! Where records go: Tirreno, syslog, TCP, file, console.
 //!
 //! A [`Sink`] delivers batches of records and says how far it came; [`drive`]
 //! feeds one sink from its bounded [`queue`](queue()), retries and counts.
@@ -30,6 +30,7 @@ pub mod secret;
 pub mod settings;
 pub mod sink;
 pub mod syslog;
+pub mod tcp;
 pub mod tirreno;
 pub mod tls;
 

@@ -1,8 +1,10 @@
 //! What a record looks like inside a syslog message or on a line of a file.
 
+use std::sync::LazyLock;
+
 use serde::Deserialize;
 use sidewatch_codecs::cef::CefSettings;
-use sidewatch_codecs::{cef, json};
+use sidewatch_codecs::{cef, ecs, gelf, json, plain};
 use sidewatch_event::Delivery;
 
 /// Format of one record.
@@ -11,8 +13,36 @@ use sidewatch_event::Delivery;
 pub enum Format {
     /// Common Event Format.
     Cef,
-    /// One JSON object with nested ECS names.
+    /// One JSON object with nested ECS names, and what is Sidewatch's own.
     Json,
+    /// A document of the Elastic Common Schema.
+    Ecs,
+    /// A document as Elastic's integration for the application makes it.
+    EcsElastic,
+    /// GELF 1.1.
+    Gelf,
+    /// Time, severity and quoted `name=value` pairs.
+    Plain,
+}
+
+/// Name of this machine, for formats that carry it.
+static HOST: LazyLock<String> = LazyLock::new(|| {
+    let name = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+    name.trim().to_owned()
+});
+
+impl Format {
+    /// Appends one record, without a line end.
+    pub fn encode(self, delivery: &Delivery, cef: &CefSettings, out: &mut Vec<u8>) {
+        match self {
+            Self::Cef => cef::encode(delivery, cef, out),
+            Self::Json => json::encode(delivery, out),
+            Self::Ecs => ecs::encode(delivery, out),
+            Self::EcsElastic => ecs::encode_elastic(delivery, out),
+            Self::Gelf => gelf::encode(delivery, &HOST, out),
+            Self::Plain => plain::encode(delivery, out),
+        }
+    }
 }
 
 /// Writes records in one format.
@@ -25,9 +55,6 @@ pub(crate) struct Payload {
 impl Payload {
     /// Appends one record, without a line end.
     pub(crate) fn encode(&self, delivery: &Delivery, out: &mut Vec<u8>) {
-        match self.format {
-            Format::Cef => cef::encode(delivery, &self.cef, out),
-            Format::Json => json::encode(delivery, out),
-        }
+        self.format.encode(delivery, &self.cef, out);
     }
 }

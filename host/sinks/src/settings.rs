@@ -7,6 +7,7 @@ use crate::console::ConsoleSettings;
 use crate::file::{FileError, FileSettings};
 use crate::sink::Sink;
 use crate::syslog::{SyslogError, SyslogSettings};
+use crate::tcp::{TcpError, TcpSettings};
 use crate::tirreno::{TirrenoError, TirrenoSettings};
 
 /// Settings of one sink, as typed.
@@ -17,6 +18,8 @@ pub enum SinkSettings {
     Tirreno(TirrenoSettings),
     /// A syslog receiver.
     Syslog(SyslogSettings),
+    /// A receiver of records over TCP or TLS.
+    Tcp(TcpSettings),
     /// A file of lines.
     File(FileSettings),
     /// Standard output or standard error.
@@ -32,6 +35,9 @@ pub enum SinkError {
     /// The syslog sink.
     #[error(transparent)]
     Syslog(#[from] SyslogError),
+    /// The TCP sink.
+    #[error(transparent)]
+    Tcp(#[from] TcpError),
     /// The file sink.
     #[error(transparent)]
     File(#[from] FileError),
@@ -47,6 +53,7 @@ impl SinkSettings {
         Ok(match self {
             Self::Tirreno(settings) => Box::new(settings.build()?),
             Self::Syslog(settings) => Box::new(settings.build()?),
+            Self::Tcp(settings) => Box::new(settings.build()?),
             Self::File(settings) => Box::new(settings.build()?),
             Self::Console(settings) => Box::new(settings.build()),
         })
@@ -58,6 +65,7 @@ impl SinkSettings {
         match self {
             Self::Tirreno(_) => "tirreno",
             Self::Syslog(_) => "syslog",
+            Self::Tcp(_) => "tcp",
             Self::File(_) => "file",
             Self::Console(_) => "console",
         }
@@ -83,6 +91,10 @@ mod tests {
             (
                 "syslog",
                 "type = 'syslog'\ntransport = 'udp'\naddress = 'logs.example:514'",
+            ),
+            (
+                "tcp",
+                "type = 'tcp'\naddress = 'logs.example:12201'\nformat = 'gelf'",
             ),
             ("file", file.as_str()),
             ("console", "type = 'console'"),

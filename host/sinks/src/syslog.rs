@@ -18,15 +18,19 @@ mod transport;
 use std::io;
 use std::time::Duration;
 
-use sidewatch_codecs::syslog::{SyslogHeader, encode_3164, encode_5424, frame_octet_counted};
+use sidewatch_codecs::syslog::{
+    SyslogHeader, encode_3164, encode_5424, frame_octet_counted, severity_of,
+};
 use sidewatch_event::{Delivery, Field};
 use tokio::time::timeout;
 
 pub use facility::{Facility, UnknownFacility};
 pub use settings::{Framing, Protocol, SyslogError, SyslogSettings, Transport};
 
+use crate::connection::Endpoint;
 use crate::payload::Payload;
 use crate::sink::{BoxFuture, Outcome, Sink};
+use crate::tls::Tls;
 use transport::{Remote, Socket};
 
 /// Most bytes written to a stream at once.
@@ -37,7 +41,8 @@ const TEXTS: [usize; 5] = [1024, 256, 64, 16, 0];
 
 /// Turns records into syslog messages.
 struct Messages {
-    protocol: Protocol,
+    /// None writes the payload alone.
+    protocol: Option<Protocol>,
     utc_offset_seconds: i32,
     facility: Facility,
     hostname: String,
@@ -82,7 +87,7 @@ impl Messages {
         };
         let header = SyslogHeader {
             facility: self.facility.code(),
-            severity: syslog_severity(delivery.severity()),
+            severity: severity_of(delivery.severity()),
             time: if time == 0 { event.received } else { time },
             hostname: &self.hostname,
             app_name: &self.app_name,
@@ -92,20 +97,12 @@ impl Messages {
         };
         out.clear();
         match self.protocol {
-            Protocol::Rfc5424 => encode_5424(&header, &self.body, out),
-            Protocol::Rfc3164 => encode_3164(&header, self.utc_offset_seconds, &self.body, out),
+            Some(Protocol::Rfc5424) => encode_5424(&header, &self.body, out),
+            Some(Protocol::Rfc3164) => {
+                encode_3164(&header, self.utc_offset_seconds, &self.body, out)
+            }
+            None => out.extend_from_slice(&self.body),
         }
-    }
-}
-
-/// Severity 0 to 7 of RFC 5424 for one of 0 to 10 as in CEF.
-fn syslog_severity(severity: u8) -> u8 {
-    match severity {
-        9.. => 2,
-        7..=8 => 3,
-        4..=6 => 4,
-        1..=3 => 5,
-        0 => 6,
     }
 }
 
@@ -121,6 +118,36 @@ pub struct SyslogSink {
 }
 
 impl SyslogSink {
+    /// A sink that sends the payload alone, for receivers of other kinds.
+    pub(crate) fn without_header(
+        endpoint: Endpoint,
+        tls: Option<Tls>,
+        framing: Framing,
+        payload: Payload,
+        max_bytes: usize,
+        limit: Duration,
+    ) -> Self {
+        Self {
+            messages: Messages {
+                protocol: None,
+                utc_offset_seconds: 0,
+                facility: Facility::default(),
+                hostname: String::new(),
+                app_name: String::new(),
+                process_id: String::new(),
+                payload,
+                max_bytes,
+                body: Vec::new(),
+            },
+            framing,
+            remote: Remote::Tcp(endpoint, tls),
+            limit,
+            socket: None,
+            message: Vec::new(),
+            buffer: Vec::new(),
+        }
+    }
+
     async fn send_some(&mut self, batch: &[Delivery]) -> Outcome {
         let mut socket = match self.connected().await {
             Ok(socket) => socket,
@@ -212,6 +239,10 @@ impl Framing {
                 // The encoders leave no line end in a message.
                 out.extend_from_slice(message);
                 out.push(b'\n');
+            }
+            Self::Nul => {
+                out.extend_from_slice(message);
+                out.push(0);
             }
         }
     }

@@ -56,6 +56,8 @@ pub enum Framing {
     OctetCounted,
     /// Each ended by LF, for receivers that know nothing else.
     Lf,
+    /// Each ended by NUL, as GELF.
+    Nul,
 }
 
 /// Settings of a syslog sink.
@@ -161,7 +163,7 @@ impl SyslogSettings {
         }
         Ok(SyslogSink {
             messages: Messages {
-                protocol: self.protocol,
+                protocol: Some(self.protocol),
                 utc_offset_seconds: self.utc_offset_seconds,
                 facility: self.facility,
                 hostname: header_name(
