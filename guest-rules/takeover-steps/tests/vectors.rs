@@ -1,0 +1,15 @@
+//! The rule's vectors, natively. `sidewatch test` runs them through the component.
+
+use std::path::Path;
+
+use rule_sdk::detection::vectors;
+use takeover_steps::TakeoverSteps;
+
+#[test]
+fn the_vectors_hold() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../rules/takeover-steps/tests");
+    match vectors::run::<TakeoverSteps>(&folder) {
+        Ok(held) => assert!(held > 10, "only {held} cases"),
+        Err(error) => panic!("{error}"),
+    }
+}
