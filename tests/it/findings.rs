@@ -53,6 +53,11 @@ fn visit(nginx: &Nginx, address: &str, browser: &str, session: &str) -> u16 {
         .status
 }
 
+/// Whether a text is the keyed hash that stands for a cookie.
+fn is_hash(text: &str) -> bool {
+    text.len() == 32 && text.bytes().all(|byte| byte.is_ascii_hexdigit())
+}
+
 fn check_cef(messages: &[Message], how: &str) {
     assert_eq!(messages.len(), 1, "{how}: {messages:#?}");
     let Message {
@@ -90,10 +95,7 @@ fn check_cef(messages: &[Message], how: &str) {
     };
     assert_eq!(value("src"), Some(SYDNEY), "{how}: {record:#?}");
     assert!(
-        record
-            .extensions
-            .iter()
-            .any(|(_, value)| value.contains("alice-7")),
+        record.extensions.iter().any(|(_, value)| is_hash(value)),
         "{how}: {record:#?}"
     );
     assert!(
@@ -139,8 +141,8 @@ fn impossible_travel_arrives_at_tirreno_and_at_rsyslog() {
         "{shown:#?}"
     );
     assert_eq!(
-        (shown.user_name.as_str(), shown.ip.as_str()),
-        ("alice-7", SYDNEY)
+        (is_hash(&shown.user_name), shown.ip.as_str()),
+        (true, SYDNEY)
     );
     for evidence in [PRAGUE, SYDNEY, "Prague", "Sydney"] {
         assert!(

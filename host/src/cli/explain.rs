@@ -5,7 +5,6 @@ use std::sync::Arc;
 
 use anyhow::{Context as _, Result, bail};
 use clap::Args;
-use sidewatch_codecs::Decoder as _;
 use sidewatch_event::{Activity, Event, NetworkKind};
 use sidewatch_sources::identity;
 

@@ -8,7 +8,6 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use indicatif::{ProgressBar, ProgressStyle};
-use sidewatch_codecs::Decoder as _;
 use sidewatch_engine::cache::digest;
 use sidewatch_event::{Event, Finding};
 use sidewatch_sources::checkpoint::Lines;

@@ -9,8 +9,9 @@ use std::sync::Arc;
 
 use anyhow::{Context as _, Result, bail};
 use clap::ValueEnum;
-use sidewatch_codecs::{cef, json};
+use sidewatch_codecs::cef;
 use sidewatch_event::{Delivery, Event, Finding};
+use sidewatch_sinks::payload::Format;
 use sidewatch_sources::checkpoint::OutputMark;
 
 use super::feed::Consumer;
@@ -20,10 +21,18 @@ use super::syslog_output::SyslogOutput;
 /// What is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum OutputFormat {
-    /// One JSON object (ECS) per event and finding
+    /// One JSON object per event and finding, with ECS names and Sidewatch's own
     Json,
+    /// One document of the Elastic Common Schema per event and finding
+    Ecs,
+    /// Documents as Elastic's Mattermost integration makes them
+    EcsElastic,
     /// One CEF line per event and finding
     Cef,
+    /// One GELF object per line
+    Gelf,
+    /// Time, severity and name=value pairs
+    Plain,
     /// Findings only, for a person to read
     Findings,
     /// Nothing but the summary
@@ -48,6 +57,21 @@ pub(super) fn refuse_input(output: &Path, inputs: &[PathBuf]) -> Result<()> {
             input.display()
         ),
         None => Ok(()),
+    }
+}
+
+impl OutputFormat {
+    /// The format of records, if events are written at all.
+    pub(super) fn record(self) -> Option<Format> {
+        Some(match self {
+            Self::Json => Format::Json,
+            Self::Ecs => Format::Ecs,
+            Self::EcsElastic => Format::EcsElastic,
+            Self::Cef => Format::Cef,
+            Self::Gelf => Format::Gelf,
+            Self::Plain => Format::Plain,
+            Self::Findings | Self::None => return None,
+        })
     }
 }
 
@@ -203,18 +227,19 @@ impl Consumer for Output {
             syslog.send(Delivery::Event(Arc::from(event)))?;
             return Ok(None);
         }
-        match self.format {
-            OutputFormat::Json => {
-                json::encode(&Delivery::Event(Arc::from(event)), &mut self.buffer);
-                self.end_record()?;
-                Ok(None)
-            }
-            OutputFormat::Cef => {
+        match self.format.record() {
+            Some(Format::Cef) => {
                 cef::encode_event(&event, &self.cef, &mut self.buffer);
                 self.end_record()?;
                 Ok(Some(event))
             }
-            OutputFormat::Findings | OutputFormat::None => Ok(Some(event)),
+            Some(format) => {
+                let delivery = Delivery::Event(Arc::from(event));
+                format.encode(&delivery, &self.cef, &mut self.buffer);
+                self.end_record()?;
+                Ok(None)
+            }
+            None => Ok(Some(event)),
         }
     }
 
@@ -223,13 +248,12 @@ impl Consumer for Output {
         if let Target::Syslog(syslog) = &mut self.target {
             return syslog.send(delivery);
         }
-        match self.format {
-            OutputFormat::Json => json::encode(&delivery, &mut self.buffer),
-            OutputFormat::Cef => cef::encode(&delivery, &self.cef, &mut self.buffer),
-            OutputFormat::Findings => self
+        match (self.format, self.format.record()) {
+            (_, Some(format)) => format.encode(&delivery, &self.cef, &mut self.buffer),
+            (OutputFormat::Findings, None) => self
                 .buffer
                 .extend_from_slice(show::finding(finding).as_bytes()),
-            OutputFormat::None => return Ok(()),
+            (_, None) => return Ok(()),
         }
         self.end_record()
     }

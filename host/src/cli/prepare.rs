@@ -2,17 +2,19 @@
 //! which rules.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use anyhow::{Context as _, Result, bail};
 use clap::Args;
-use sidewatch_codecs::LogFormat;
+use sidewatch_codecs::Decoder;
 use sidewatch_codecs::cef::CefSettings;
 use sidewatch_enrich::Enricher;
 
+use crate::config::format::decoder;
 use crate::config::secrets::{Keys, personal_directory};
 use crate::config::{ConfigFile, Pack, rules};
 use crate::pipeline::Processor;
-use crate::pipeline::run::{engine, log_format};
+use crate::pipeline::run::{aliases, engine};
 
 /// Setting of a pack that names a second application by its base URL.
 const BASE_URL: &str = "storage_service_url";
@@ -23,7 +25,7 @@ pub struct Common {
     /// Pack of the application the log is from: a name, or the directory of a pack of your own
     #[arg(long, default_value = "nginx", value_name = "NAME")]
     pub pack: String,
-    /// The log's own `log_format`: a preset's name, the format text, or the whole directive as in nginx.conf [default: the pack's]
+    /// The log's own `log_format`: a preset's name, the format text, the whole directive as in nginx.conf, or mattermost-audit [default: the pack's]
     #[arg(long, value_name = "TEXT")]
     pub log_format: Option<String>,
     /// Base URL of Archivematica's Storage Service as browsers see it (pack archivematica); may be given again
@@ -41,6 +43,9 @@ pub struct Common {
     /// GeoIP autonomous-system database (.mmdb)
     #[arg(long, value_name = "FILE")]
     pub geoip_asn: Option<PathBuf>,
+    /// Keep event.original of audit records, without the values of secrets
+    #[arg(long)]
+    pub keep_original: bool,
     /// Directory with rule components [default: beside the program]
     #[arg(long, value_name = "DIRECTORY")]
     pub rules: Option<PathBuf>,
@@ -86,7 +91,7 @@ impl Common {
 /// Everything a line goes through.
 pub struct Prepared {
     /// Reads lines.
-    pub format: LogFormat,
+    pub format: Arc<dyn Decoder>,
     /// The format as text, for messages.
     pub format_text: String,
     /// Enricher and rules.
@@ -104,7 +109,11 @@ pub(crate) fn prepare_pack(pack: Pack, rules: Option<&Path>) -> Result<Prepared>
         data_directory: personal_directory(),
         ..ConfigFile::default()
     };
-    assemble(&config, pack, None, rules)
+    let format = Format {
+        text: None,
+        keep_original: false,
+    };
+    assemble(&config, pack, &format, rules)
 }
 
 /// Changes to the pack before rules are built from it.
@@ -127,28 +136,38 @@ pub(crate) fn prepare(common: &Common, adjust: Adjust<'_>) -> Result<Prepared> {
     geoip.asn = common.geoip_asn.clone().or(geoip.asn.take());
     let mut pack = common.load_pack(&config)?;
     adjust(&mut pack)?;
-    let log_format = common.log_format.as_deref();
-    assemble(&config, pack, log_format, common.rules.as_deref())
+    let format = Format {
+        text: common.log_format.as_deref(),
+        keep_original: common.keep_original,
+    };
+    assemble(&config, pack, &format, common.rules.as_deref())
+}
+
+/// How lines are to be read.
+struct Format<'a> {
+    text: Option<&'a str>,
+    keep_original: bool,
 }
 
 fn assemble(
     config: &ConfigFile,
     pack: Pack,
-    format: Option<&str>,
+    format: &Format<'_>,
     components: Option<&Path>,
 ) -> Result<Prepared> {
-    let format_text = format.unwrap_or(&pack.format).to_owned();
-    let format = log_format(&format_text, &pack).context("--log-format")?;
+    let format_text = format.text.unwrap_or(&pack.format).to_owned();
+    let format = decoder(format.text, &pack, format.keep_original).context("--log-format")?;
     let keys = Keys::open(&config.data_directory)?;
     let enricher = Enricher::new(&config.enrichment, keys.hash)?;
     let engine = engine(&config.data_directory, &keys)?;
     let directory = rules::rules_directory(components.or(config.rules_directory.as_deref()))?;
     let cef = pack.cef.clone();
+    let aliases = aliases(std::iter::once(&pack), &keys);
     let rule_set = rules::build(&engine, &directory, &[(pack, Vec::new())], &config.rules)?;
     Ok(Prepared {
         format,
         format_text,
-        processor: Processor::new(enricher, rule_set),
+        processor: Processor::new(enricher, rule_set).with_aliases(aliases),
         cef,
     })
 }

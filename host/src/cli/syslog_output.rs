@@ -70,13 +70,9 @@ impl SyslogArguments {
         let Some(address) = &self.syslog else {
             return Ok(None);
         };
-        let payload = match format {
-            OutputFormat::Cef => Format::Cef,
-            OutputFormat::Json => Format::Json,
-            OutputFormat::Findings | OutputFormat::None => {
-                anyhow::bail!("--syslog takes --format cef or json")
-            }
-        };
+        let payload = format
+            .record()
+            .context("--syslog takes a format of records, such as cef or json")?;
         let facility =
             Facility::try_from(self.facility.to_ascii_lowercase()).context("--facility")?;
         let is_path = address.starts_with(['/', '.']);

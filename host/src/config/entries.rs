@@ -17,12 +17,14 @@ pub struct SourceEntry {
     pub id: String,
     /// Pack whose codec, mapping and detections apply; `nginx` when absent.
     pub pack: Option<String>,
-    /// The application's own `log_format`, or a preset's name; the pack's when
-    /// absent.
+    /// The application's own `log_format`, a preset's name or `mattermost-audit`;
+    /// the pack's when absent.
     pub format: Option<String>,
     /// Where user and session are found in a mirrored request; the pack's when
     /// absent.
     pub request: Option<RequestSettings>,
+    /// Whether audit records keep `event.original`, without secrets.
+    pub keep_original: bool,
     /// What the kind of source takes.
     pub settings: SourceSettings,
 }
@@ -103,13 +105,14 @@ fn rest<T: DeserializeOwned, E: serde::de::Error>(table: Table, common: &[&str])
 
 impl<'de> Deserialize<'de> for SourceEntry {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        const COMMON: [&str; 5] = ["id", "type", "pack", "format", "request"];
+        const COMMON: [&str; 6] = ["id", "type", "pack", "format", "request", "keep_original"];
         let mut table = Table::deserialize(deserializer)?;
         let id = required(&mut table, "id")?;
         let kind: String = required(&mut table, "type")?;
         let pack = take(&mut table, "pack")?;
         let format = take(&mut table, "format")?;
         let request = take(&mut table, "request")?;
+        let keep_original = take(&mut table, "keep_original")?.unwrap_or(false);
         let settings = match kind.as_str() {
             "mirror" => SourceSettings::Mirror(rest(table, &COMMON)?),
             "syslog" => SourceSettings::Syslog(rest(table, &COMMON)?),
@@ -128,6 +131,7 @@ impl<'de> Deserialize<'de> for SourceEntry {
             pack,
             format,
             request,
+            keep_original,
             settings,
         })
     }
@@ -144,12 +148,13 @@ impl<'de> Deserialize<'de> for SinkEntry {
         let settings = match kind.as_str() {
             "tirreno" => SinkSettings::Tirreno(rest(table, &COMMON)?),
             "syslog" => SinkSettings::Syslog(rest(table, &COMMON)?),
+            "tcp" => SinkSettings::Tcp(rest(table, &COMMON)?),
             "file" => SinkSettings::File(rest(table, &COMMON)?),
             "console" => SinkSettings::Console(rest(table, &COMMON)?),
             _ => {
                 return Err(D::Error::unknown_variant(
                     &kind,
-                    &["tirreno", "syslog", "file", "console"],
+                    &["tirreno", "syslog", "tcp", "file", "console"],
                 ));
             }
         };

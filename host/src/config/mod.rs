@@ -6,6 +6,7 @@
 mod entries;
 mod error;
 pub mod file;
+pub mod format;
 pub mod pack;
 pub mod rules;
 pub mod secrets;

@@ -47,6 +47,8 @@ pub struct Pack {
     pub format: String,
     /// `event.dataset` of its log lines.
     pub dataset: String,
+    /// Whether records of Mattermost's audit log are read, too.
+    pub audit: bool,
     /// Where requests name user and session.
     pub request: RequestSettings,
     /// Detection rules that make sense for it.
@@ -67,6 +69,8 @@ struct PackFile {
     description: String,
     format: String,
     dataset: String,
+    #[serde(default)]
+    audit: bool,
     #[serde(default)]
     request: RequestSettings,
     #[serde(default)]
@@ -168,6 +172,7 @@ impl Pack {
             description: _,
             format,
             dataset,
+            audit,
             request,
             detections,
             cef,
@@ -179,6 +184,7 @@ impl Pack {
             title,
             format,
             dataset,
+            audit,
             request,
             detections,
             mapping,

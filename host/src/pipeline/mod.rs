@@ -7,6 +7,7 @@
 //!
 //! Only this module spawns tasks and threads.
 
+pub mod aliases;
 pub mod findings;
 mod fold;
 pub mod hidden_clients;
@@ -15,6 +16,7 @@ pub mod processor;
 pub mod run;
 pub mod status;
 
+pub use aliases::Aliases;
 pub use processor::Processor;
 pub use run::{Pipeline, PipelineError, Tap};
 pub use status::{PipelineCounters, Status};

@@ -7,6 +7,7 @@ use sidewatch_engine::{RawFinding, RuleSet};
 use sidewatch_enrich::Enricher;
 use sidewatch_event::{Event, Finding};
 
+use super::Aliases;
 use super::findings;
 use super::hidden_clients::HiddenClients;
 
@@ -21,6 +22,7 @@ pub struct Processor {
     pub clients: HiddenClients,
     /// Findings held back because of that.
     pub withheld: u64,
+    aliases: Aliases,
     raw: Vec<RawFinding>,
 }
 
@@ -33,8 +35,16 @@ impl Processor {
             rules,
             clients: HiddenClients::default(),
             withheld: 0,
+            aliases: Aliases::new(None),
             raw: Vec::new(),
         }
+    }
+
+    /// Fills in names of users by their identifiers.
+    #[must_use]
+    pub fn with_aliases(mut self, aliases: Aliases) -> Self {
+        self.aliases = aliases;
+        self
     }
 
     /// Enriches and evaluates a batch in place. The findings are kept for
@@ -45,6 +55,7 @@ impl Processor {
             if event.time == 0 {
                 event.time = event.received;
             }
+            self.aliases.apply(event);
             self.enricher.enrich(event);
             self.clients.observe(event);
         }

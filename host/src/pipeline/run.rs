@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use sidewatch_codecs::{LogFormat, LogFormatError, RequestCodec, request::RequestSettingsError};
+use sidewatch_codecs::{RequestCodec, request::RequestSettingsError};
 use sidewatch_engine::{Engine, EngineError, EngineSettings};
 use sidewatch_enrich::{EnrichError, Enricher};
 use sidewatch_sinks::{DriverSettings, Filter, QueueReceiver, Sink, SinkError, drive, queue};
@@ -19,9 +19,10 @@ use sidewatch_sources::{Intake, IntakeReceiver, Source, SourceError, SourceSetti
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
-use super::Processor;
 use super::fold::{Folder, Outlet};
 use super::status::{RuleStatus, Status};
+use super::{Aliases, Processor};
+use crate::config::format::{FormatError, decoder};
 use crate::config::pack::PackError;
 use crate::config::rules::{self, PackInUse, RulesError};
 use crate::config::secrets::{Keys, KeysError};
@@ -61,7 +62,7 @@ pub enum PipelineError {
         /// The source.
         id: String,
         /// What is wrong.
-        source: LogFormatError,
+        source: FormatError,
     },
     /// Where a source's requests name user and session.
     #[error("source `{id}`: request: {source}")]
@@ -156,13 +157,20 @@ fn packs(config: &ConfigFile) -> Result<Vec<PackInUse>, PackError> {
     Ok(packs)
 }
 
+/// Names are only learnt where there may be an audit log.
+pub fn aliases<'a>(mut packs: impl Iterator<Item = &'a Pack>, keys: &Keys) -> Aliases {
+    Aliases::new(packs.any(|pack| pack.audit).then(|| keys.pseudonym.clone()))
+}
+
 /// The codecs of a source: its own settings, else its pack's.
 fn codecs(entry: &SourceEntry, pack: &Pack, keys: &Keys) -> Result<Codecs, PipelineError> {
-    let format = entry.format.as_deref().unwrap_or(&pack.format);
-    let format = log_format(format, pack).map_err(|source| PipelineError::Format {
-        id: entry.id.clone(),
-        source,
-    })?;
+    let records =
+        decoder(entry.format.as_deref(), pack, entry.keep_original).map_err(|source| {
+            PipelineError::Format {
+                id: entry.id.clone(),
+                source,
+            }
+        })?;
     let request = pack.request_settings(entry.request.as_ref());
     let request = RequestCodec::new(&request, keys.pseudonym.clone()).map_err(|source| {
         PipelineError::Request {
@@ -170,19 +178,7 @@ fn codecs(entry: &SourceEntry, pack: &Pack, keys: &Keys) -> Result<Codecs, Pipel
             source,
         }
     })?;
-    Ok(Codecs::new(Arc::new(format), Arc::new(request)))
-}
-
-/// A preset's name or the text of a `log_format`, with a pack's dataset.
-///
-/// # Errors
-/// The text is no `log_format`.
-pub fn log_format(text: &str, pack: &Pack) -> Result<LogFormat, LogFormatError> {
-    let format = match LogFormat::preset(text.trim()) {
-        Some(format) => format,
-        None => LogFormat::compile(text)?,
-    };
-    Ok(format.with_dataset(&pack.dataset))
+    Ok(Codecs::new(records, Arc::new(request)))
 }
 
 impl Pipeline {
@@ -238,7 +234,8 @@ impl Pipeline {
         let joins =
             config.join.enabled && !mirrors.is_empty() && mirrors.len() < config.sources.len();
         let join = joins.then_some((&config.join, mirrors));
-        let processor = Processor::new(enricher, rule_set);
+        let aliases = aliases(packs.iter().map(|(pack, _)| pack), &keys);
+        let processor = Processor::new(enricher, rule_set).with_aliases(aliases);
         let folder = Folder::new(processor, join, outlets, Arc::clone(&status));
         Ok(Self {
             status,

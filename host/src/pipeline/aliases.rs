@@ -1,0 +1,209 @@
+//! Names of users by their identifiers.
+//!
+//! Mattermost's audit log tells which name belongs to an identifier; mirrored
+//! requests and most audit records know the identifier alone (or, from a
+//! cookie, its keyed hash). Filling in the name makes them one user for rules
+//! and for people.
+//!
+//! Invariants: only pairs the server itself wrote are learnt, never a name
+//! somebody tried at a login nor anything from a source clients can forge;
+//! memory is bounded, the pairs not used longest go first.
+
+use std::sync::Arc;
+
+use hashbrown::HashMap;
+use sidewatch_codecs::PseudonymKey;
+use sidewatch_codecs::mattermost::DATASET;
+use sidewatch_codecs::request::USER_DOMAIN;
+use sidewatch_event::{Event, Field};
+
+/// Pairs in one generation; there are two.
+const GENERATION: usize = 30_000;
+
+/// Longest identifier or name that is remembered.
+const LONGEST: usize = 128;
+
+/// Names by identifier, keyed hash of the identifier, and e-mail address.
+#[derive(Debug)]
+pub struct Aliases {
+    key: Option<PseudonymKey>,
+    recent: HashMap<Box<str>, Arc<str>>,
+    older: HashMap<Box<str>, Arc<str>>,
+}
+
+impl Aliases {
+    /// Remembers nothing and fills in nothing without a key.
+    #[must_use]
+    pub fn new(key: Option<PseudonymKey>) -> Self {
+        Self {
+            key,
+            recent: HashMap::new(),
+            older: HashMap::new(),
+        }
+    }
+
+    /// Learns from an event and fills in what it lacks.
+    pub fn apply(&mut self, event: &mut Event) {
+        if self.key.is_none() {
+            return;
+        }
+        if event.own(Field::EventDataset) == Some(DATASET) {
+            self.learn(event);
+        }
+        for (id, name) in [
+            (Field::UserId, Field::UserName),
+            (Field::UserEmail, Field::UserName),
+            (Field::UserTargetId, Field::UserTargetName),
+        ] {
+            self.fill(event, id, name);
+        }
+        // People log in by their address, too.
+        let tried = event.own(Field::UserName).filter(|name| name.contains('@'));
+        if let Some(name) = tried.and_then(|name| self.name(&name.to_ascii_lowercase())) {
+            event.set(Field::UserName, &name);
+        }
+    }
+
+    fn learn(&mut self, event: &Event) {
+        let trusted = event.own(Field::SidewatchTrust).is_none()
+            && event.own(Field::EventOutcome) == Some("success");
+        if !trusted {
+            return;
+        }
+        for (id, name, email) in [
+            (Field::UserId, Field::UserName, Field::UserEmail),
+            (
+                Field::UserTargetId,
+                Field::UserTargetName,
+                Field::UserTargetEmail,
+            ),
+        ] {
+            let text = |field| {
+                event
+                    .own(field)
+                    .filter(|text| !text.is_empty() && text.len() <= LONGEST)
+            };
+            let (Some(id), Some(name)) = (text(id), text(name)) else {
+                continue;
+            };
+            if self.name(id).is_some_and(|known| *known == *name) || id.contains(',') {
+                continue;
+            }
+            let name: Arc<str> = name.into();
+            if let Some(email) = text(email) {
+                self.remember(email.to_ascii_lowercase().into(), &name);
+            }
+            if let Some(key) = &self.key {
+                let mut hash = String::new();
+                key.write(USER_DOMAIN, id.as_bytes(), &mut hash);
+                self.remember(hash.into(), &name);
+            }
+            self.remember(id.into(), &name);
+        }
+    }
+
+    fn remember(&mut self, id: Box<str>, name: &Arc<str>) {
+        if self.recent.len() >= GENERATION {
+            self.older = std::mem::take(&mut self.recent);
+        }
+        self.recent.insert(id, Arc::clone(name));
+    }
+
+    fn name(&mut self, id: &str) -> Option<Arc<str>> {
+        if let Some(name) = self.recent.get(id) {
+            return Some(Arc::clone(name));
+        }
+        let (id, name) = self.older.remove_entry(id)?;
+        self.remember(id, &name);
+        Some(name)
+    }
+
+    fn fill(&mut self, event: &mut Event, id: Field, name: Field) {
+        if event.own(name).is_some() {
+            return;
+        }
+        let Some(id) = event.own(id).filter(|id| !id.is_empty()) else {
+            return;
+        };
+        let known = match self.recent.get(id) {
+            Some(name) => Some(Arc::clone(name)),
+            None => {
+                let id = id.to_owned();
+                self.name(&id)
+            }
+        };
+        if let Some(known) = known {
+            event.set(name, &known);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn key() -> PseudonymKey {
+        PseudonymKey::new([3; 32])
+    }
+
+    fn audit(outcome: &str, id: &str, name: &str) -> Event {
+        let mut event = Event::new();
+        event.set(Field::EventDataset, DATASET);
+        event.set(Field::EventOutcome, outcome);
+        event.set(Field::UserId, id);
+        event.set(Field::UserName, name);
+        event.set(Field::UserEmail, "Zoe@Example.org");
+        event
+    }
+
+    fn name_of(aliases: &mut Aliases, field: Field, text: &str) -> Option<String> {
+        let mut event = Event::new();
+        event.set(field, text);
+        aliases.apply(&mut event);
+        event.get(Field::UserName).map(str::to_owned)
+    }
+
+    #[test]
+    fn identifiers_hashes_and_addresses_get_their_name() {
+        let mut aliases = Aliases::new(Some(key()));
+        aliases.apply(&mut audit("success", "id7", "zoe"));
+        let mut hash = String::new();
+        key().write(USER_DOMAIN, b"id7", &mut hash);
+        for text in ["id7", &hash] {
+            assert_eq!(
+                name_of(&mut aliases, Field::UserId, text).as_deref(),
+                Some("zoe")
+            );
+        }
+        let by_address = name_of(&mut aliases, Field::UserName, "zoe@example.ORG");
+        assert_eq!(by_address.as_deref(), Some("zoe"));
+        assert_eq!(name_of(&mut aliases, Field::UserId, "id8"), None);
+    }
+
+    #[test]
+    fn what_clients_can_choose_is_not_learnt() {
+        let mut aliases = Aliases::new(Some(key()));
+        aliases.apply(&mut audit("failure", "id7", "eve"));
+        let mut forged = audit("success", "id7", "eve");
+        forged.set(Field::SidewatchTrust, "low");
+        aliases.apply(&mut forged);
+        let mut access = audit("success", "id7", "eve");
+        access.set(Field::EventDataset, "mattermost.access");
+        aliases.apply(&mut access);
+        assert_eq!(name_of(&mut aliases, Field::UserId, "id7"), None);
+    }
+
+    #[test]
+    fn memory_is_bounded_and_used_names_stay() {
+        let mut aliases = Aliases::new(Some(key()));
+        aliases.apply(&mut audit("success", "first", "zoe"));
+        for number in 0..3 * GENERATION {
+            let id = format!("id{number}");
+            aliases.remember(id.into(), &"x".into());
+            if number % 1000 == 0 {
+                assert!(name_of(&mut aliases, Field::UserId, "first").is_some());
+            }
+        }
+        assert!(aliases.recent.len() + aliases.older.len() <= 2 * GENERATION);
+    }
+}
