@@ -13,7 +13,7 @@ use std::sync::Arc;
 
 use hashbrown::HashMap;
 use sidewatch_codecs::PseudonymKey;
-use sidewatch_codecs::mattermost::DATASET;
+use sidewatch_codecs::mattermost::{DATASET, RESOLVED};
 use sidewatch_codecs::request::USER_DOMAIN;
 use sidewatch_event::{Event, Field};
 
@@ -134,6 +134,9 @@ impl Aliases {
         };
         if let Some(known) = known {
             event.set(name, &known);
+            if name == Field::UserTargetName {
+                event.set_label(RESOLVED, name.name());
+            }
         }
     }
 }

@@ -15,7 +15,7 @@ use sidewatch_event::{Delivery, Event, Field};
 use super::{add_related_places, device_name, extension, label_value, push_new, push_words, write};
 use crate::document::{Entries, Value};
 use crate::json;
-use crate::mattermost::DATASET;
+use crate::mattermost::{DATASET, RESOLVED};
 
 const TABLE: &str = include_str!("../../../../rules/packs/mattermost/elastic.toml");
 
@@ -226,7 +226,12 @@ fn add_people<'a>(
             Field::UserTargetRoles,
         )
     };
-    let target = |field| own(field).filter(|_| !login || succeeded);
+    // A name we know from elsewhere is none of the record's.
+    let resolved = event.label(RESOLVED).is_some();
+    let target = |field| {
+        own(field)
+            .filter(|_| (!login || succeeded) && !(resolved && field == Field::UserTargetName))
+    };
     let changed = event
         .label("mattermost.audit.patch.name")
         .filter(|patched| action == "patchUser" && target(name) != Some(patched));
@@ -247,7 +252,8 @@ fn add_people<'a>(
             push_new(&mut users, one);
         }
         if !overwritten {
-            let list = ids.contains(',');
+            // It makes a list of `user_ids`, be there one.
+            let list = ids.contains(',') || action == "addTeamMembers";
             entries.push((
                 "user.target.id",
                 if list {

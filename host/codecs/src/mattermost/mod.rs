@@ -28,6 +28,9 @@ pub const MAX_RECORD: usize = 1024 * 1024;
 /// `event.dataset` of audit records.
 pub const DATASET: &str = "mattermost.audit";
 
+/// Label that names the fields whose text is known from other records.
+pub const RESOLVED: &str = "mattermost.audit.resolved";
+
 /// Reads audit records.
 #[derive(Debug, Clone)]
 pub struct AuditCodec {

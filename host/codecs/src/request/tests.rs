@@ -358,12 +358,13 @@ fn a_cookie_is_kept_in_clear_only_where_the_operator_says_so() {
     let codec = RequestCodec::new(&plain, PseudonymKey::new([7; 32])).unwrap();
     let mut event = Event::new();
     let cookie: &[u8] = b"MMUSERID=u1";
+    let list = [("cookie", cookie)];
     codec.decode(
         RequestView {
             method: "GET",
             target: "/",
             version: "1.1",
-            headers: &mut [("cookie", cookie)].into_iter(),
+            headers: &mut list.iter().copied(),
             body: b"",
             body_truncated: false,
             peer: None,
