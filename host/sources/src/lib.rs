@@ -30,6 +30,7 @@ pub mod stdin;
 mod stream;
 pub mod syslog;
 pub mod tcp;
+pub mod tls;
 
 use std::future::Future;
 use std::pin::Pin;

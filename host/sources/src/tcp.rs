@@ -2,7 +2,7 @@
 //! audit log.
 //!
 //! Invariants:
-//! - not one byte is ever written to a peer: some senders take any byte for a
+//! - beyond a TLS handshake, not one byte is ever written to a peer: some senders take any byte for a
 //!   reason to close;
 //! - a full pipeline stops reading, so the sender's own queue holds what
 //!   waits; nothing is shed;
@@ -17,6 +17,7 @@ use sidewatch_codecs::Decoder;
 use socket2::{SockRef, TcpKeepalive};
 use tokio::io::AsyncReadExt;
 use tokio::sync::Semaphore;
+use tokio_rustls::TlsAcceptor;
 
 use crate::intake::Closed;
 use crate::lines::{DEFAULT_LINE_LIMIT, LineBuffer};
@@ -24,6 +25,7 @@ use crate::listen::{self, Bound, require_local};
 use crate::records::Records;
 use crate::settings::check_range;
 use crate::stream::Stream;
+use crate::tls::{TlsSettings, secured};
 use crate::{Intake, Shutdown, Source, SourceError, SourceFuture};
 
 /// What ends a record.
@@ -55,6 +57,9 @@ pub struct TcpSettings {
     /// Allows an address others can reach: this protocol knows no sender.
     #[serde(default)]
     pub insecure: bool,
+    /// TLS; without this table nothing is encrypted.
+    #[serde(default)]
+    pub tls: Option<TlsSettings>,
 }
 
 fn default_record_limit() -> usize {
@@ -69,13 +74,14 @@ fn default_connections() -> usize {
 pub struct TcpSource {
     name: Box<str>,
     bound: Bound,
+    tls: Option<TlsAcceptor>,
     settings: TcpSettings,
     decoder: Arc<dyn Decoder>,
 }
 
 /// What to do about an address anyone can send to.
 pub(crate) const UNAUTHENTICATED_REMEDY: &str = "listen on 127.0.0.1, or set `insecure = true` \
-     if a firewall admits only the senders you trust";
+     if a firewall admits only the senders you trust, or name their authority as `tls.client_ca`";
 
 impl TcpSettings {
     /// Checks what can be checked without touching the system.
@@ -83,7 +89,8 @@ impl TcpSettings {
     /// # Errors
     /// Names the first setting that cannot be used.
     pub fn validate(&self) -> Result<(), SourceError> {
-        require_local(self.listen, self.insecure, UNAUTHENTICATED_REMEDY)?;
+        let known = self.tls.as_ref().is_some_and(TlsSettings::authenticates);
+        require_local(self.listen, self.insecure || known, UNAUTHENTICATED_REMEDY)?;
         check_range(
             "max_record_bytes",
             self.max_record_bytes as u64,
@@ -98,10 +105,12 @@ impl TcpSettings {
     /// Settings that cannot be used, or an address that cannot be bound.
     pub fn bind(&self, name: &str, decoder: Arc<dyn Decoder>) -> Result<TcpSource, SourceError> {
         self.validate()?;
+        let tls = self.tls.as_ref().map(TlsSettings::build).transpose()?;
         let bound = Bound::tcp(self.listen)?;
         Ok(TcpSource {
             name: name.into(),
             bound,
+            tls,
             settings: self.clone(),
             decoder,
         })
@@ -120,6 +129,7 @@ impl Source for TcpSource {
     fn run(self: Box<Self>, intake: Intake, shutdown: Shutdown) -> SourceFuture {
         let Self {
             bound,
+            tls,
             settings,
             decoder,
             ..
@@ -138,7 +148,7 @@ impl Source for TcpSource {
             move |stream, _| {
                 read_until(
                     ended.clone(),
-                    read(records.clone(), stream, settings.clone()),
+                    read(records.clone(), stream, tls.clone(), settings.clone()),
                 )
             },
         ))
@@ -172,8 +182,16 @@ pub(crate) fn keep_alive(stream: &Stream) {
     }
 }
 
-async fn read(records: Records, mut stream: Stream, settings: TcpSettings) -> Result<(), Closed> {
+async fn read(
+    records: Records,
+    stream: Stream,
+    tls: Option<TlsAcceptor>,
+    settings: TcpSettings,
+) -> Result<(), Closed> {
     keep_alive(&stream);
+    let Some(mut stream) = secured(stream, tls.as_ref()).await else {
+        return Ok(());
+    };
     let delimiter = match settings.delimiter {
         Delimiter::Line => b'\n',
         Delimiter::Nul => 0,

@@ -17,11 +17,13 @@ use serde::Deserialize;
 use sidewatch_codecs::{Decoder, syslog};
 use sidewatch_event::{Event, Field};
 use tokio::task::JoinSet;
+use tokio_rustls::TlsAcceptor;
 
 use crate::listen::{Bound, require_local};
 use crate::records::Records;
 use crate::settings::check_range;
 use crate::tcp::UNAUTHENTICATED_REMEDY;
+use crate::tls::TlsSettings;
 use crate::{Intake, Shutdown, Source, SourceError, SourceFuture, identity};
 use datagram::Datagrams;
 
@@ -49,6 +51,9 @@ pub struct SyslogSettings {
     pub max_connections: usize,
     /// Allows addresses others can reach: syslog knows no sender.
     pub insecure: bool,
+    /// TLS on the TCP address (RFC 5425); without this table nothing is
+    /// encrypted.
+    pub tls: Option<TlsSettings>,
 }
 
 impl Default for SyslogSettings {
@@ -63,6 +68,7 @@ impl Default for SyslogSettings {
             zone_offset_seconds: 0,
             max_connections: 64,
             insecure: false,
+            tls: None,
         }
     }
 }
@@ -72,6 +78,7 @@ pub struct SyslogSource {
     name: Box<str>,
     datagrams: Vec<Datagrams>,
     stream: Option<Bound>,
+    tls: Option<TlsAcceptor>,
     settings: SyslogSettings,
     decoder: Arc<dyn Decoder>,
 }
@@ -89,8 +96,18 @@ impl SyslogSettings {
                 problem: problem.into(),
             });
         }
-        for address in [self.udp, self.tcp].into_iter().flatten() {
+        if let Some(address) = self.udp {
             require_local(address, self.insecure, UNAUTHENTICATED_REMEDY)?;
+        }
+        if let Some(address) = self.tcp {
+            let known = self.tls.as_ref().is_some_and(TlsSettings::authenticates);
+            require_local(address, self.insecure || known, UNAUTHENTICATED_REMEDY)?;
+        } else if self.tls.is_some() {
+            let problem = "needs `tcp`; datagrams cannot be encrypted".into();
+            return Err(SourceError::Setting {
+                setting: "tls",
+                problem,
+            });
         }
         check_range(
             "max_record_bytes",
@@ -125,8 +142,10 @@ impl SyslogSettings {
                 self.receive_buffer_bytes,
             )?);
         }
+        let tls = self.tls.as_ref().map(TlsSettings::build).transpose()?;
         let stream = self.tcp.map(Bound::tcp).transpose()?;
         Ok(SyslogSource {
+            tls,
             name: name.into(),
             datagrams,
             stream,
@@ -170,7 +189,13 @@ async fn run(source: SyslogSource, intake: Intake, shutdown: Shutdown) -> Result
         }));
     }
     if let Some(bound) = source.stream {
-        inputs.spawn(stream::accept(bound, messages, source.settings, shutdown));
+        inputs.spawn(stream::accept(
+            bound,
+            source.tls,
+            messages,
+            source.settings,
+            shutdown,
+        ));
     }
     while let Some(ended) = inputs.join_next().await {
         ended.map_err(|error| SourceError::Runtime(error.into()))??;

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use sidewatch_codecs::syslog::{Split, Splitter};
 use tokio::io::AsyncReadExt;
 use tokio::sync::Semaphore;
+use tokio_rustls::TlsAcceptor;
 
 use super::{Messages, SyslogSettings};
 use crate::SourceError;
@@ -13,12 +14,14 @@ use crate::listen::{self, Bound};
 use crate::shutdown::Shutdown;
 use crate::stream::Stream;
 use crate::tcp::{keep_alive, read_until};
+use crate::tls::secured;
 
 /// Bytes asked of a connection at a time.
 const CHUNK: usize = 16 * 1024;
 
 pub(super) async fn accept(
     bound: Bound,
+    tls: Option<TlsAcceptor>,
     messages: Messages,
     settings: SyslogSettings,
     shutdown: Shutdown,
@@ -29,14 +32,27 @@ pub(super) async fn accept(
     listen::accept(bound, slots, intake, shutdown, move |stream, _| {
         read_until(
             ended.clone(),
-            read(messages.clone(), stream, settings.max_record_bytes),
+            read(
+                messages.clone(),
+                stream,
+                tls.clone(),
+                settings.max_record_bytes,
+            ),
         )
     })
     .await
 }
 
-async fn read(messages: Messages, mut stream: Stream, limit: usize) -> Result<(), Closed> {
+async fn read(
+    messages: Messages,
+    stream: Stream,
+    tls: Option<TlsAcceptor>,
+    limit: usize,
+) -> Result<(), Closed> {
     keep_alive(&stream);
+    let Some(mut stream) = secured(stream, tls.as_ref()).await else {
+        return Ok(());
+    };
     let mut connection = Reader {
         messages,
         splitter: Splitter::new(limit),

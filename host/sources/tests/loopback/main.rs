@@ -21,3 +21,4 @@ mod settings;
 mod support;
 mod syslog;
 mod tcp;
+mod tls;
