@@ -20,6 +20,7 @@ mod evaluate;
 mod findings;
 mod harmless;
 mod health;
+mod mattermost;
 mod mirror;
 mod misbehaving;
 mod overview;

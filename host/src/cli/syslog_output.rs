@@ -9,7 +9,6 @@ use anyhow::{Context as _, Result};
 use clap::{Args, ValueEnum};
 use sidewatch_codecs::cef::CefSettings;
 use sidewatch_event::Delivery;
-use sidewatch_sinks::payload::Format;
 use sidewatch_sinks::syslog::{Facility, Framing, Protocol, SyslogSettings, Transport};
 use sidewatch_sinks::{Sink, SinkSettings};
 use tokio::runtime::{Builder, Runtime};
