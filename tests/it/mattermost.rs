@@ -69,7 +69,7 @@ fn sidecar(directory: &Path, log: &Path, tirreno: &Tirreno, rsyslog: &Rsyslog) -
     Sidecar::in_directory(directory)
         .source("mirror", &format!("type = \"mirror\"\npack = \"mattermost\"\nsocket = {socket:?}"))
         .source("access", "type = \"syslog\"\npack = \"mattermost\"\nformat = \"json\"\nudp = \"127.0.0.1:0\"")
-        .source("audit", &format!("type = \"file\"\npack = \"mattermost\"\nformat = \"mattermost-audit\"\npaths = [{log:?}]"))
+        .source("audit", &format!("type = \"file\"\npack = \"mattermost\"\nformat = \"mattermost-audit\"\nkeep_original = true\npaths = [{log:?}]"))
         // A busy machine must not make an honest rule miss its deadline.
         .section("[[rules]]\nid = \"sensitive-actions\"\nlimits = { frame_milliseconds = 250 }")
         .sink("tirreno", &tirreno.sink())

@@ -43,7 +43,7 @@ pub struct Common {
     /// GeoIP autonomous-system database (.mmdb)
     #[arg(long, value_name = "FILE")]
     pub geoip_asn: Option<PathBuf>,
-    /// Keep event.original of audit records, without the values of secrets
+    /// Keep event.original of audit records, without secrets and what people wrote
     #[arg(long)]
     pub keep_original: bool,
     /// Directory with rule components [default: beside the program]

@@ -69,7 +69,7 @@ impl AuditCodec {
     }
 
     /// Whether `event.original` is kept: the record as it came, without the
-    /// values of secrets. Not of plain records, whose secrets have no names.
+    /// values of secrets and what people wrote. Not of plain records, whose secrets have no names.
     #[must_use]
     pub fn with_original(mut self, original: bool) -> Self {
         self.original = original;

@@ -126,7 +126,8 @@ fn is_kept(table: &AuditTable, name: &str) -> bool {
         && !is_secret_name(name)
 }
 
-/// Appends the record as it came, without the values of secrets.
+/// Appends the record as it came, without the values of secrets and what
+/// people wrote.
 pub(super) fn original(text: &str, table: &AuditTable, out: &mut String) {
     let mut copied = 0;
     let mut clean = String::new();
@@ -138,7 +139,8 @@ pub(super) fn original(text: &str, table: &AuditTable, out: &mut String) {
         };
         clean.clear();
         let (path, _) = key(path);
-        if table.place(path).is_none() && path.split('/').any(is_secret_name) {
+        let hidden = |name: &str| is_secret_name(name) || table.is_private(name);
+        if table.place(path).is_none() && path.split('/').any(hidden) {
             clean.push_str(REDACTED);
         } else {
             redact::url(raw, &mut clean);
