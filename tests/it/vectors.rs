@@ -234,6 +234,16 @@ fn password_spray_is_the_same_in_a_component() {
 }
 
 #[test]
+fn sensitive_actions_is_the_same_in_a_component() {
+    agree::<sensitive_actions::SensitiveActions>();
+}
+
+#[test]
+fn takeover_steps_is_the_same_in_a_component() {
+    agree::<takeover_steps::TakeoverSteps>();
+}
+
+#[test]
 fn every_rule_with_vectors_is_compared() {
     let mut ids: Vec<String> = std::fs::read_dir(repository().join("rules"))
         .unwrap()
@@ -248,8 +258,10 @@ fn every_rule_with_vectors_is_compared() {
         "impossible-travel",
         "many-devices",
         "password-spray",
+        "sensitive-actions",
         "session-moved",
         "shared-device",
+        "takeover-steps",
     ];
     assert_eq!(ids, compared, "add the new rule's comparison to this file");
 }
