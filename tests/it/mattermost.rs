@@ -125,10 +125,15 @@ fn both_sides_of_mattermost_meet_and_no_secret_stays() {
     let bearer = format!("Authorization: Bearer {}", CANARIES[4]);
     let answer = nginx
         .client()
-        .send("GET /api/v4/websocket", &[&cookies, &bearer, BROWSER], "");
+        .send("GET /api/v4/users/me", &[&cookies, &bearer, BROWSER], "");
     assert_eq!(answer.status, 200);
-    let presence = document(directory.path(), "presence", action("presence"));
-    assert_eq!(presence["user"]["name"], "alice", "{presence:#}");
+    let request = document(directory.path(), "the request", action("api-read"));
+    assert_eq!(request["user"]["name"], "alice", "{request:#}");
+    let answer = nginx
+        .client()
+        .send("GET /api/v4/websocket", &[&cookies, BROWSER], "");
+    assert_eq!(answer.status, 200);
+    document(directory.path(), "presence", action("presence"));
     let body = format!(r#"{{"login_id":"alice","password":"{}"}}"#, CANARIES[2]);
     let refused = nginx.client().send(
         "POST /api/v4/users/login",
