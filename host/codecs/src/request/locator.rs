@@ -102,7 +102,7 @@ impl Locator {
 
     /// Whether this is a cookie.
     pub(super) fn is_cookie(&self) -> bool {
-        matches!(self, Self::Cookie(_))
+        matches!(self, Self::Cookie(_) | Self::PlainCookie(_))
     }
 
     /// Whether the client writes this into the request for once, as into a
