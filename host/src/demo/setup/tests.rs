@@ -16,7 +16,7 @@ fn a_port_in_use_is_replaced_and_said() {
     let open = |address| TcpListener::bind::<SocketAddr>(address)?.local_addr();
     let got = free(wanted, "mirror", &mut notes, open).unwrap();
     assert_ne!(got, wanted);
-    assert_eq!(notes.len(), left_out.len());
+    assert_eq!(notes.len(), 1);
 }
 
 #[test]
@@ -63,5 +63,5 @@ fn rules_not_built_are_left_out_and_further_ones_take_part() {
         "{left_out:?}"
     );
     assert_eq!(taking_part, [("my-own", true)]);
-    assert_eq!(notes.len(), 1);
+    assert_eq!(notes.len(), left_out.len());
 }
