@@ -60,7 +60,11 @@ fn a_sink_that_is_away_is_named_and_holds_nothing_up() {
     for _ in 0..50 {
         let answer = client.send(
             "GET /mirror",
-            &["X-Original-URI: /page", "X-Original-Method: GET"],
+            &[
+                "X-Original-URI: /page",
+                "X-Original-Method: GET",
+                "X-Real-IP: 192.0.2.7",
+            ],
             "",
         );
         assert_eq!(answer.status, 204);

@@ -9,7 +9,7 @@ use rule_sdk::detection::harness::{Harness, TestEvent};
 use rule_sdk::detection::vectors::{self, Case};
 use rule_sdk::detection::{Rule, wire};
 use sidewatch_engine::{DetectionRule, Engine, EngineSettings, LoadedRule, RawFinding, RuleLimits};
-use sidewatch_event::{Activity, Event, EvidenceValue, Field, Location, NetworkKind};
+use sidewatch_event::{Activity, Event, EvidenceValue, Field, FieldName, Location, NetworkKind};
 
 /// The vector files of a rule.
 fn files(id: &str) -> Vec<PathBuf> {
@@ -69,11 +69,10 @@ fn event(test: &TestEvent) -> Box<Event> {
         event.set(Field::SourceGeoCountryIsoCode, &test.country);
     }
     for (name, text) in &test.texts {
-        let (field, _) = Field::ALL
-            .into_iter()
-            .find(|(_, known)| known == name)
-            .unwrap();
-        event.set(field, text);
+        match FieldName::parse(name).unwrap() {
+            FieldName::Field(field) => event.set(field, text),
+            FieldName::Label(label) => event.set_label(&label, text),
+        }
     }
     event
 }

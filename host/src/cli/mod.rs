@@ -25,10 +25,10 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-use sidewatch_codecs::LogFormatError;
 use sidewatch_enrich::EnrichError;
 
 use crate::config::ConfigError;
+use crate::config::format::FormatError;
 use crate::config::pack::PackError;
 use crate::config::rules::RulesError;
 use crate::pipeline::run::PipelineError;
@@ -147,6 +147,6 @@ fn is_configuration(error: &anyhow::Error) -> bool {
         || error.is::<PackError>()
         || error.is::<RulesError>()
         || error.is::<EnrichError>()
-        || error.is::<LogFormatError>()
+        || error.is::<FormatError>()
         || error.downcast_ref::<PipelineError>().is_some_and(broken)
 }
