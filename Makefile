@@ -21,7 +21,7 @@ mkdir -p $(TARGET)/$(2); for rule in $(1); do \
 done
 endef
 
-.PHONY: help run test build rules fixtures lint bench tools test-tools auditmatica wasm-target fuzz clean
+.PHONY: help run test build rules fixtures lint bench crash-test tools test-tools auditmatica wasm-target fuzz clean
 
 help: ## Show this
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -52,6 +52,11 @@ bench: build ## Rule path, replay, mapping and mirror benches (see README)
 	$(CARGO) bench -p sidewatch-engine --bench rule_path
 	deploy/bench/replay.sh
 	deploy/bench/archivematica.sh
+
+KILLS ?= 1000
+crash-test: wasm-target test-tools fixtures ## Kill the program KILLS times (1000) under load; nothing may be lost or folded twice
+	$(CARGO) build -q --workspace --bins
+	SIDEWATCH_RULES=$(abspath $(TARGET)/rules) SIDEWATCH_KILLS=$(KILLS) $(CARGO) nextest run --workspace --no-capture -E 'test(killed_at_random)'
 
 fuzz: ## Run every fuzz target for a minute (needs a nightly toolchain and cargo-fuzz)
 	fuzz/run.sh 60

@@ -1,7 +1,7 @@
 //! What happened to the records of one sink.
 //!
 //! All numbers change under one lock, so a reader always sees
-//! `received = delivered + filtered + rejected + dropped + in flight`.
+//! `received + recovered = delivered + filtered + rejected + dropped + in flight`.
 
 use std::collections::VecDeque;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -16,6 +16,8 @@ const REMEMBERED_REFUSALS: usize = 16;
 pub struct Counts {
     /// Records meant for this sink.
     pub received: u64,
+    /// Records an earlier run left for it.
+    pub recovered: u64,
     /// Records the remote end took.
     pub delivered: u64,
     /// Records left out because the settings say so.
@@ -37,7 +39,8 @@ impl Counts {
     #[must_use]
     pub fn balanced(&self) -> bool {
         let dropped = self.dropped_queue_full + self.dropped_shutdown;
-        self.received == self.delivered + self.filtered + self.rejected + dropped + self.in_flight
+        self.received + self.recovered
+            == self.delivered + self.filtered + self.rejected + dropped + self.in_flight
     }
 }
 
@@ -90,7 +93,23 @@ impl SinkCounters {
         counts.filtered += records;
     }
 
-    pub(crate) fn add_offered(&self, received: u64, dropped: u64) {
+    /// Counts records that an earlier run left.
+    pub fn add_recovered(&self, records: u64) {
+        let counts = &mut self.lock().counts;
+        counts.recovered += records;
+        counts.in_flight += records;
+    }
+
+    /// Says how many records were dropped in all because too many waited.
+    pub fn set_dropped(&self, dropped: u64) {
+        let counts = &mut self.lock().counts;
+        let more = dropped.saturating_sub(counts.dropped_queue_full);
+        counts.dropped_queue_full += more;
+        counts.in_flight = counts.in_flight.saturating_sub(more);
+    }
+
+    /// Counts records put in front of the sink, and how many had to go for it.
+    pub fn add_offered(&self, received: u64, dropped: u64) {
         let counts = &mut self.lock().counts;
         counts.received += received;
         counts.dropped_queue_full += dropped;

@@ -13,7 +13,7 @@ use tokio::time::{Instant, sleep, sleep_until, timeout};
 use tracing::{info, warn};
 
 use crate::backoff::Backoff;
-use crate::queue::QueueReceiver;
+use crate::queue::RecordQueue;
 use crate::sink::{Outcome, Sink};
 
 /// A sink may need a moment to flush even when the grace period is used up.
@@ -48,7 +48,7 @@ impl Default for DriverSettings {
 /// else the whole grace period is waited for.
 pub async fn drive(
     mut sink: Box<dyn Sink>,
-    mut receiver: QueueReceiver,
+    mut receiver: impl RecordQueue,
     settings: DriverSettings,
     shutdown: impl Future<Output = ()> + Send,
 ) {
@@ -87,7 +87,7 @@ pub async fn drive(
 /// so that the caller knows what is lost when it stops waiting.
 async fn deliver_all(
     sink: &mut dyn Sink,
-    receiver: &mut QueueReceiver,
+    receiver: &mut impl RecordQueue,
     pending: &mut Vec<Delivery>,
     settings: DriverSettings,
 ) {
@@ -103,6 +103,7 @@ async fn deliver_all(
         }
         let outcome = checked(sink.deliver(pending).await, pending.len());
         counters.add_outcome(&outcome, |index| pending.get(index).map(Delivery::id));
+        receiver.finish(&outcome, pending).await;
         pending.drain(..outcome.finished);
         if outcome.finished > 0 {
             backoff.reset();

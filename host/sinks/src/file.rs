@@ -7,10 +7,14 @@
 //! mode 0640; a file emptied in place is written on from its start.
 //! Sidewatch has to be the only writer.
 
+mod rotation;
+
 use std::io::{self, SeekFrom};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
+pub use rotation::RotationSettings;
 use serde::Deserialize;
 use sidewatch_codecs::cef::CefSettings;
 use sidewatch_event::Delivery;
@@ -41,6 +45,10 @@ pub struct FileSettings {
     /// Header constants for CEF.
     #[serde(default)]
     pub cef: CefSettings,
+    /// When the file is put aside; never unless given. Another program may
+    /// rotate it as well.
+    #[serde(default)]
+    pub rotate: Option<RotationSettings>,
 }
 
 fn json() -> Format {
@@ -72,6 +80,7 @@ impl FileSettings {
             format,
             sync,
             cef,
+            rotate,
         } = self;
         if !path.is_absolute() {
             return Err(FileError::Relative(path.clone()));
@@ -91,6 +100,7 @@ impl FileSettings {
                 cef: cef.clone(),
             },
             sync: *sync,
+            rotate: rotate.clone(),
             open: None,
             lines: Vec::new(),
         })
@@ -102,12 +112,37 @@ pub struct FileSink {
     path: PathBuf,
     payload: Payload,
     sync: bool,
+    rotate: Option<RotationSettings>,
     open: Option<File>,
     lines: Vec<u8>,
 }
 
 impl FileSink {
+    /// Puts the file aside when that is due.
+    async fn rotate_if_due(&mut self) -> io::Result<()> {
+        let Some(rotate) = &self.rotate else {
+            return Ok(());
+        };
+        let metadata = match tokio::fs::metadata(&self.path).await {
+            Ok(metadata) => metadata,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+            Err(error) => return Err(error),
+        };
+        let now = SystemTime::now();
+        if !rotate.is_due(&metadata, now) {
+            return Ok(());
+        }
+        if let Some(file) = self.open.take() {
+            file.sync_all().await?;
+        }
+        let (rotate, path) = (rotate.clone(), self.path.clone());
+        tokio::task::spawn_blocking(move || rotate.rotate(&path, now))
+            .await
+            .map_err(io::Error::other)?
+    }
+
     async fn write(&mut self, batch: &[Delivery]) -> io::Result<usize> {
+        self.rotate_if_due().await?;
         let (file, length, torn) = current(&mut self.open, &self.path).await?;
         self.lines.clear();
         if torn {

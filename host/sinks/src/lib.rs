@@ -37,6 +37,6 @@ pub mod tls;
 pub use counters::{Counts, Refusal, SinkCounters};
 pub use driver::{DriverSettings, drive};
 pub use filter::{Filter, FilterError, FilterSettings};
-pub use queue::{QueueReceiver, QueueSender, queue};
+pub use queue::{QueueReceiver, QueueSender, RecordQueue, queue};
 pub use settings::{SinkError, SinkSettings};
-pub use sink::{Outcome, Rejection, Retry, Sink};
+pub use sink::{BoxFuture, Outcome, Rejection, Retry, Sink};

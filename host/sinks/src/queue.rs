@@ -12,6 +12,7 @@ use sidewatch_event::Delivery;
 use tokio::sync::Notify;
 
 use crate::counters::SinkCounters;
+use crate::sink::{BoxFuture, Outcome};
 
 #[derive(Default)]
 struct State {
@@ -145,6 +146,51 @@ impl State {
 /// The end [`crate::drive`] takes records from.
 pub struct QueueReceiver {
     shared: Arc<Shared>,
+}
+
+/// Where [`crate::drive`] takes a sink's records from: a queue in memory, or
+/// an outbox that outlives the process.
+pub trait RecordQueue: Send {
+    /// Name of the sink, for logs.
+    fn name(&self) -> &str;
+
+    /// The numbers of this sink.
+    fn counters(&self) -> &Arc<SinkCounters>;
+
+    /// Waits for records and moves up to `limit` of them, oldest first, into
+    /// `batch`. Adds none only when there will never be any more. Cancelling
+    /// the wait loses nothing.
+    fn receive<'a>(&'a mut self, limit: usize, batch: &'a mut Vec<Delivery>) -> BoxFuture<'a, ()>;
+
+    /// The first records of `batch` are finished, as `outcome` says. It has
+    /// been counted.
+    fn finish<'a>(&'a mut self, outcome: &'a Outcome, batch: &'a [Delivery]) -> BoxFuture<'a, ()>;
+
+    /// Nothing more is taken; `undelivered` records were taken and not
+    /// finished.
+    fn abandon(&mut self, undelivered: usize);
+}
+
+impl RecordQueue for QueueReceiver {
+    fn name(&self) -> &str {
+        QueueReceiver::name(self)
+    }
+
+    fn counters(&self) -> &Arc<SinkCounters> {
+        QueueReceiver::counters(self)
+    }
+
+    fn receive<'a>(&'a mut self, limit: usize, batch: &'a mut Vec<Delivery>) -> BoxFuture<'a, ()> {
+        Box::pin(QueueReceiver::receive(self, limit, batch))
+    }
+
+    fn finish<'a>(&'a mut self, _: &'a Outcome, _: &'a [Delivery]) -> BoxFuture<'a, ()> {
+        Box::pin(std::future::ready(()))
+    }
+
+    fn abandon(&mut self, undelivered: usize) {
+        QueueReceiver::abandon(self, undelivered);
+    }
 }
 
 impl QueueReceiver {

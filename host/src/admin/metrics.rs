@@ -88,6 +88,7 @@ impl Snapshot {
         families.extend(Self::pipeline(status));
         families.extend(Self::sinks(status));
         families.extend(Self::rules(status));
+        families.extend(Self::store(status));
         families.push(Family {
             name: "database_build_timestamp_seconds",
             help: "When the database in use was built",
@@ -162,6 +163,12 @@ impl Snapshot {
                 read(&counters.waiting),
             ),
             single(
+                "pipeline_recovered_events",
+                "Halves of requests an earlier run left, part of those received",
+                Kind::Counter,
+                read(&counters.recovered),
+            ),
+            single(
                 "pipeline_findings",
                 "Findings of all rules",
                 Kind::Counter,
@@ -189,6 +196,7 @@ impl Snapshot {
             let counts = counters.counts();
             let outcomes = [
                 ("received", counts.received),
+                ("recovered", counts.recovered),
                 ("delivered", counts.delivered),
                 ("filtered", counts.filtered),
                 ("rejected", counts.rejected),
@@ -299,6 +307,50 @@ impl Snapshot {
                 kind: Kind::Counter,
                 samples: faults,
             },
+        ]
+    }
+}
+
+impl Snapshot {
+    fn store(status: &Status) -> Vec<Family> {
+        let Some(store) = &status.store else {
+            return Vec::new();
+        };
+        let now = store.status();
+        let gauge = |name, help, value| single(name, help, Kind::Gauge, value);
+        let counter = |name, help, value| single(name, help, Kind::Counter, value);
+        vec![
+            gauge(
+                "store_journal_bytes",
+                "Bytes of journal kept",
+                now.journal_bytes,
+            ),
+            gauge("store_segments", "Files of the journal", now.segments),
+            gauge(
+                "store_dead_letters",
+                "Records refused for good and kept",
+                now.dead_letters,
+            ),
+            gauge(
+                "store_blocked",
+                "A sink with the policy block holds everything up",
+                now.blocked.into(),
+            ),
+            gauge(
+                "store_unwritable",
+                "The journal cannot be written at present",
+                now.trouble.is_some().into(),
+            ),
+            counter(
+                "store_commits",
+                "Forced writes that acknowledged something",
+                now.commits,
+            ),
+            counter(
+                "store_commit_nanoseconds",
+                "Time those took together",
+                now.commit_nanoseconds,
+            ),
         ]
     }
 }

@@ -3,6 +3,7 @@
 //! Read-only and without secrets, but for the operator's eyes: listens on
 //! loopback unless told otherwise.
 
+pub mod control;
 mod metrics;
 
 use std::convert::Infallible;
@@ -114,6 +115,13 @@ fn ready(status: &Status) -> Response<Full<Bytes>> {
     } else {
         "not ready: starting or ending\n"
     });
+    if let Some(trouble) = status
+        .store
+        .as_ref()
+        .and_then(|store| store.status().trouble)
+    {
+        body.push_str(&format!("store: {}\n", trouble.escape_debug()));
+    }
     for (name, counters) in &status.sinks {
         if let Some(error) = counters.last_error() {
             body.push_str(&format!("sink {name}: {}\n", error.escape_debug()));

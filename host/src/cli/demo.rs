@@ -47,7 +47,9 @@ pub(super) fn run(arguments: &DemoArguments) -> Result<u8> {
         .clone()
         .unwrap_or_else(setup::default_directory);
     let setup = Setup::prepare(&directory, arguments.listen)?;
-    let config = ConfigFile::load(&setup.config)?;
+    let mut config = ConfigFile::load(&setup.config)?;
+    // A new story each time: nothing of the last one is to be remembered.
+    config.store.enabled = false;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()

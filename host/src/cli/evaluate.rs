@@ -90,12 +90,12 @@ fn report(arguments: &EvaluateArguments) -> Result<Report> {
     let config = match &arguments.config {
         Some(path) => ConfigFile::load(path)?,
         None => ConfigFile {
-            data_directory: personal_directory(),
+            data_directory: Some(personal_directory()),
             ..ConfigFile::default()
         },
     };
-    let keys = Keys::open(&config.data_directory)?;
-    let engine = engine(&config.data_directory, &keys)?;
+    let keys = Keys::open(config.directory())?;
+    let engine = engine(config.directory(), &keys)?;
     let directory = rules::rules_directory(
         arguments
             .rules

@@ -5,6 +5,8 @@
 
 mod completions;
 mod demo;
+mod dlq;
+mod doctor;
 mod evaluate;
 mod explain;
 mod feed;
@@ -16,6 +18,7 @@ pub mod replay;
 mod rule;
 mod run_verb;
 pub mod show;
+mod store_access;
 mod syslog_output;
 pub mod tally;
 mod terminal;
@@ -82,6 +85,10 @@ enum Verb {
     Overview(overview::OverviewArguments),
     /// Check a configuration without starting anything
     Validate(validate::ValidateArguments),
+    /// Check configuration, databases, store, permissions, clock and whether everything adds up
+    Doctor(doctor::DoctorArguments),
+    /// Look at records a sink refused for good, offer them again, remove them
+    Dlq(dlq::DlqArguments),
     /// Show every step one log line goes through
     Explain(explain::ExplainArguments),
     /// Judge the detection rules by labelled traffic, next to plain ones in use elsewhere
@@ -112,6 +119,8 @@ pub fn run(arguments: Arguments) -> ExitCode {
         Verb::Replay(arguments) => replay::run(&arguments),
         Verb::Overview(arguments) => overview::run(&arguments),
         Verb::Validate(arguments) => validate::run(&arguments),
+        Verb::Doctor(arguments) => doctor::run(&arguments),
+        Verb::Dlq(arguments) => dlq::run(&arguments),
         Verb::Explain(arguments) => explain::run(&arguments),
         Verb::Evaluate(arguments) => evaluate::run(&arguments),
         Verb::Pack(arguments) => pack::run(&arguments),

@@ -106,7 +106,7 @@ pub struct Prepared {
 /// Says which part cannot be used.
 pub(crate) fn prepare_pack(pack: Pack, rules: Option<&Path>) -> Result<Prepared> {
     let config = ConfigFile {
-        data_directory: personal_directory(),
+        data_directory: Some(personal_directory()),
         ..ConfigFile::default()
     };
     let format = Format {
@@ -127,7 +127,7 @@ pub(crate) fn prepare(common: &Common, adjust: Adjust<'_>) -> Result<Prepared> {
     let mut config = match &common.config {
         Some(path) => ConfigFile::load(path)?,
         None => ConfigFile {
-            data_directory: personal_directory(),
+            data_directory: Some(personal_directory()),
             ..ConfigFile::default()
         },
     };
@@ -157,9 +157,9 @@ fn assemble(
 ) -> Result<Prepared> {
     let format_text = format.text.unwrap_or(&pack.format).to_owned();
     let format = decoder(format.text, &pack, format.keep_original).context("--log-format")?;
-    let keys = Keys::open(&config.data_directory)?;
+    let keys = Keys::open(config.directory())?;
     let enricher = Enricher::new(&config.enrichment, keys.hash)?;
-    let engine = engine(&config.data_directory, &keys)?;
+    let engine = engine(config.directory(), &keys)?;
     let directory = rules::rules_directory(components.or(config.rules_directory.as_deref()))?;
     let cef = pack.cef.clone();
     let aliases = aliases(std::iter::once(&pack), &keys);

@@ -70,6 +70,18 @@ async fn serve(config: &ConfigFile) -> Result<()> {
         }
         None => None,
     };
+    let control = match &status.store {
+        Some(store) => {
+            let path = admin::control::socket(config.directory());
+            let listener = admin::control::bind(&path)
+                .with_context(|| format!("cannot open {}", path.display()))?;
+            Some(tokio::spawn(admin::control::serve(
+                listener,
+                Arc::clone(store),
+            )))
+        }
+        None => None,
+    };
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut terminate = signal(SignalKind::terminate())?;
     let stop = async move {
@@ -80,8 +92,8 @@ async fn serve(config: &ConfigFile) -> Result<()> {
         tracing::info!("ending: sources stop, sinks drain");
     };
     pipeline.run(stop).await?;
-    if let Some(admin) = admin {
-        admin.abort();
+    for task in [admin, control].into_iter().flatten() {
+        task.abort();
     }
     let counters = &status.pipeline;
     let read =
@@ -109,6 +121,11 @@ fn summarise(config: &ConfigFile, pipeline: &Pipeline) {
     }
     if config.sinks.is_empty() {
         terminal::note("warning    no sink is configured: findings go nowhere");
+    }
+    if pipeline.status.store.is_none() {
+        terminal::note(
+            "warning    no `data_directory`: what waits, states and positions are in memory and end with the process",
+        );
     }
     let geoip = &config.enrichment.geoip;
     if geoip.city.is_none() && config.enrichment.sites.is_empty() {

@@ -36,10 +36,54 @@ pub struct SinkEntry {
     pub id: String,
     /// Which records it gets.
     pub filter: FilterSettings,
-    /// Records that may wait for it.
+    /// Records that may wait for it in memory, when nothing is kept on disk.
     pub queue: usize,
+    /// What may wait for it on disk.
+    pub buffer: BufferSettings,
     /// What the kind of sink takes.
     pub settings: SinkSettings,
+}
+
+/// `buffer` of a sink: what may wait for it on disk.
+#[derive(Debug, Clone, Copy, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct BufferSettings {
+    /// Bytes of journal that may be kept for it.
+    pub max_bytes: u64,
+    /// What happens beyond.
+    pub when_full: WhenFull,
+}
+
+impl Default for BufferSettings {
+    fn default() -> Self {
+        Self {
+            max_bytes: 1 << 30,
+            when_full: WhenFull::default(),
+        }
+    }
+}
+
+/// What happens when more would wait for a sink than may.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum WhenFull {
+    /// Nothing more is taken from any source until there is room.
+    Block,
+    /// The sink loses its oldest records, whatever they are.
+    DropOldest,
+    /// The sink loses its oldest events, but keeps its findings.
+    #[default]
+    DropByPriority,
+}
+
+impl From<WhenFull> for sidewatch_store::WhenFull {
+    fn from(when: WhenFull) -> Self {
+        match when {
+            WhenFull::Block => Self::Block,
+            WhenFull::DropOldest => Self::DropOldest,
+            WhenFull::DropByPriority => Self::DropByPriority,
+        }
+    }
 }
 
 /// One `[[rules]]` entry: changes or adds a detection rule.
@@ -139,12 +183,13 @@ impl<'de> Deserialize<'de> for SourceEntry {
 
 impl<'de> Deserialize<'de> for SinkEntry {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        const COMMON: [&str; 4] = ["id", "type", "filter", "queue"];
+        const COMMON: [&str; 5] = ["id", "type", "filter", "queue", "buffer"];
         let mut table = Table::deserialize(deserializer)?;
         let id = required(&mut table, "id")?;
         let kind: String = required(&mut table, "type")?;
         let filter = take(&mut table, "filter")?.unwrap_or_default();
         let queue = take(&mut table, "queue")?.unwrap_or(DEFAULT_QUEUE);
+        let buffer = take(&mut table, "buffer")?.unwrap_or_default();
         let settings = match kind.as_str() {
             "tirreno" => SinkSettings::Tirreno(rest(table, &COMMON)?),
             "syslog" => SinkSettings::Syslog(rest(table, &COMMON)?),
@@ -162,6 +207,7 @@ impl<'de> Deserialize<'de> for SinkEntry {
             id,
             filter,
             queue,
+            buffer,
             settings,
         })
     }

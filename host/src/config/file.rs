@@ -12,12 +12,19 @@ use super::{ConfigError, Pack, RuleEntry, SinkEntry, SourceEntry};
 /// Largest configuration file read, in bytes.
 const LARGEST: u64 = 4 << 20;
 
+/// Where keys and compiled rules are when nothing is said.
+const DIRECTORY: &str = "/var/lib/sidewatch";
+
 /// The whole file.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct ConfigFile {
-    /// Keys, compiled rules and later the state; made with mode 0700.
-    pub data_directory: PathBuf,
+    /// Keys, compiled rules, and everything that outlives the process; made
+    /// with mode 0700. Without it queues, states and positions are in memory,
+    /// and keys and compiled rules in the default directory.
+    pub data_directory: Option<PathBuf>,
+    /// How what was taken is kept.
+    pub store: KeepSettings,
     /// Rule components, `<id>.wasm`; searched for when absent.
     pub rules_directory: Option<PathBuf>,
     /// Health and metrics.
@@ -39,7 +46,8 @@ pub struct ConfigFile {
 impl Default for ConfigFile {
     fn default() -> Self {
         Self {
-            data_directory: PathBuf::from("/var/lib/sidewatch"),
+            data_directory: None,
+            store: KeepSettings::default(),
             rules_directory: None,
             admin: AdminSettings::default(),
             join: JoinSettings::default(),
@@ -48,6 +56,25 @@ impl Default for ConfigFile {
             sources: Vec::new(),
             rules: Vec::new(),
             sinks: Vec::new(),
+        }
+    }
+}
+
+/// `[store]`: what was taken is kept in `data_directory`.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct KeepSettings {
+    /// Switched off, nothing but keys and compiled rules is kept.
+    pub enabled: bool,
+    /// Bytes after which a file of the journal is full.
+    pub segment_bytes: u64,
+}
+
+impl Default for KeepSettings {
+    fn default() -> Self {
+        Self {
+            enabled: true,
+            segment_bytes: 32 << 20,
         }
     }
 }
@@ -110,6 +137,14 @@ impl Default for JoinSettings {
 }
 
 impl ConfigFile {
+    /// Where keys and compiled rules are.
+    #[must_use]
+    pub fn directory(&self) -> &Path {
+        self.data_directory
+            .as_deref()
+            .unwrap_or(Path::new(DIRECTORY))
+    }
+
     /// Reads and checks a file.
     ///
     /// # Errors
@@ -208,9 +243,23 @@ impl ConfigFile {
                     "queue is 0; a sink needs room for at least one record".to_owned(),
                 ));
             }
+            if sink.buffer.max_bytes < 256 << 10 {
+                return Err(entry(
+                    label,
+                    "buffer.max_bytes is too small; a sink needs room for at least 262144 bytes"
+                        .to_owned(),
+                ));
+            }
             sink.filter
                 .build()
                 .map_err(|error| entry(label, error.to_string()))?;
+        }
+        let segment = self.store.segment_bytes;
+        if !(64 << 10..=1 << 30).contains(&segment) {
+            return Err(entry(
+                "[store]".to_owned(),
+                format!("segment_bytes is {segment}; choose 65536 to 1073741824"),
+            ));
         }
         for rule in &self.rules {
             if !seen.insert(("rule", &rule.id)) {

@@ -7,16 +7,18 @@ use std::time::{Duration, Instant};
 use sidewatch_enrich::Enricher;
 use sidewatch_event::{Delivery, Event};
 use sidewatch_sinks::{Filter, QueueSender};
-use sidewatch_sources::IntakeReceiver;
+use sidewatch_sources::{Acknowledger, IntakeReceiver};
+use sidewatch_store::{Closed, Parked};
 
 use super::Processor;
+use super::durable::Durable;
 use super::join::Join;
 use super::status::Status;
 use crate::config::JoinSettings;
 
 /// Events taken at a time. Several frames, so that a backlog is worked off
 /// with full frames; a single event is not kept waiting.
-const BATCH: usize = 256;
+const BATCH: usize = 512;
 /// How often waiting halves are looked at when nothing arrives.
 const JOIN_TICK: Duration = Duration::from_millis(50);
 
@@ -30,8 +32,13 @@ pub(super) struct Outlet {
 pub(super) struct Folder {
     processor: Processor,
     join: Option<(Join, Vec<Arc<str>>)>,
+    /// Sinks of this process, fed from memory.
     outlets: Vec<Outlet>,
+    /// Where everything else goes, when it is to outlive the process.
+    durable: Option<Durable>,
     status: Arc<Status>,
+    /// Events whose batch was handed in.
+    handed_in: u64,
 }
 
 impl Folder {
@@ -46,8 +53,43 @@ impl Folder {
             processor,
             join,
             outlets,
+            durable: None,
             status,
+            handed_in: 0,
         }
+    }
+
+    /// Commits to a store from now on.
+    pub(super) fn keep_in(&mut self, durable: Durable) {
+        if let Some((join, _)) = &mut self.join {
+            join.keep_news();
+        }
+        self.durable = Some(durable);
+    }
+
+    pub(super) fn rules_mut(&mut self) -> &mut sidewatch_engine::RuleSet {
+        &mut self.processor.rules
+    }
+
+    /// Takes up halves of requests of an earlier run. Those nobody joins now
+    /// go on with the first batch.
+    pub(super) fn take_up(&mut self, parked: Vec<Parked>) {
+        let mut alone = Vec::new();
+        let now = Instant::now();
+        count(&self.status.pipeline.received, parked.len());
+        count(&self.status.pipeline.recovered, parked.len());
+        for Parked { event, mirrored } in parked {
+            let left = match &mut self.join {
+                Some((join, _)) => join.restore(event, mirrored, now),
+                None => Some(event),
+            };
+            alone.extend(left);
+        }
+        if let Some(durable) = &mut self.durable {
+            let left = alone.iter().map(|event| event.id);
+            durable.batch.unparked.extend(left);
+        }
+        self.forward(&mut alone);
     }
 
     /// An enricher that shares the databases, to look for replaced files.
@@ -58,6 +100,7 @@ impl Folder {
     /// Folds until every source has ended.
     pub(super) fn run(mut self, mut receiver: IntakeReceiver) {
         self.status.alive.store(true, Ordering::Release);
+        let acknowledger = receiver.acknowledger();
         let mut arrived = Vec::with_capacity(BATCH);
         let mut ready = Vec::with_capacity(BATCH);
         loop {
@@ -68,17 +111,50 @@ impl Folder {
                 receiver.receive(&mut arrived, BATCH)
             };
             count(&self.status.pipeline.received, taken);
+            if let Some(durable) = &mut self.durable {
+                durable.note_origins(&arrived);
+            }
             self.join(&mut arrived, &mut ready);
             let ended = taken == 0 && receiver.is_ended();
             if ended && let Some((join, _)) = &mut self.join {
                 join.drain(&mut ready);
             }
             self.forward(&mut ready);
-            if ended {
+            let kept = self.hand_in(&acknowledger, receiver.taken(), ended);
+            if kept.is_err() {
+                tracing::error!("the store has ended; what was not committed is not acknowledged");
+            }
+            if ended || kept.is_err() {
                 break;
             }
         }
         self.status.alive.store(false, Ordering::Release);
+    }
+
+    /// Commits what was folded; the sources hear of it when it is in safety.
+    fn hand_in(
+        &mut self,
+        acknowledger: &Acknowledger,
+        taken: u64,
+        last: bool,
+    ) -> Result<(), Closed> {
+        let Some(durable) = &mut self.durable else {
+            acknowledger.acknowledge(taken);
+            return Ok(());
+        };
+        if let Some((join, _)) = &mut self.join {
+            let batch = &mut *durable.batch;
+            let mut left = std::mem::take(&mut batch.unparked);
+            join.tell(|half, mirrored| batch.park(half, mirrored), &mut left);
+            batch.unparked = left;
+        }
+        durable.note_states(&mut self.processor.rules);
+        if durable.batch.is_empty() && taken == self.handed_in && !last {
+            return Ok(());
+        }
+        self.handed_in = taken;
+        durable.batch.last = last;
+        durable.commit(taken)
     }
 
     fn join(&mut self, arrived: &mut Vec<Box<Event>>, ready: &mut Vec<Box<Event>>) {
@@ -129,6 +205,9 @@ impl Folder {
                     .map(Delivery::Event),
             )
             .collect();
+        if let Some(durable) = &mut self.durable {
+            durable.address(&deliveries);
+        }
         for Outlet { filter, sender } in &self.outlets {
             let admitted = deliveries.iter().filter(|delivery| filter.admits(delivery));
             let mut offered = 0;

@@ -27,6 +27,17 @@ struct Waiting {
     event: Box<Event>,
     since: Instant,
     mirrored: bool,
+    /// The store has it.
+    parked: bool,
+}
+
+/// What the store has to learn of waiting halves.
+#[derive(Debug, Default)]
+struct News {
+    /// Request identifiers of halves that began to wait.
+    arrived: Vec<Box<str>>,
+    /// Event identifiers of stored halves that wait no more.
+    left: Vec<u128>,
 }
 
 /// Holds halves of requests until the other half or their time comes.
@@ -42,6 +53,8 @@ pub(super) struct Join {
     gone_order: VecDeque<Box<str>>,
     unfinished: HashMap<Box<str>, Box<Event>>,
     unfinished_order: VecDeque<Box<str>>,
+    /// Kept only when somebody asks for it.
+    news: Option<News>,
     /// Requests put together.
     pub(super) joined: u64,
     /// Halves that came after the other had gone on alone and said nothing
@@ -61,8 +74,61 @@ impl Join {
             gone_order: VecDeque::new(),
             unfinished: HashMap::new(),
             unfinished_order: VecDeque::new(),
+            news: None,
             joined: 0,
             late: 0,
+        }
+    }
+
+    /// From now on keeps what [`Join::tell`] tells.
+    pub(super) fn keep_news(&mut self) {
+        self.news.get_or_insert_default();
+    }
+
+    /// Tells the halves that began to wait, with whether they are mirrored,
+    /// and the identifiers of stored ones that wait no more.
+    pub(super) fn tell(&mut self, mut arrived: impl FnMut(&Event, bool), left: &mut Vec<u128>) {
+        let Some(news) = &mut self.news else {
+            return;
+        };
+        for id in news.arrived.drain(..) {
+            if let Some(waiting) = self.waiting.get_mut(&id).filter(|half| !half.parked) {
+                waiting.parked = true;
+                arrived(&waiting.event, waiting.mirrored);
+            }
+        }
+        left.append(&mut news.left);
+    }
+
+    /// Takes up a stored half of an earlier run. One that fits none of ours
+    /// goes on at once.
+    pub(super) fn restore(
+        &mut self,
+        event: Box<Event>,
+        mirrored: bool,
+        now: Instant,
+    ) -> Option<Box<Event>> {
+        let id: Box<str> = event.get(Field::HttpRequestId).unwrap_or_default().into();
+        if id.is_empty() || self.waiting.contains_key(&id) {
+            return Some(event);
+        }
+        self.order.push_back((now, id.clone()));
+        self.waiting.insert(
+            id,
+            Waiting {
+                event,
+                since: now,
+                mirrored,
+                parked: true,
+            },
+        );
+        None
+    }
+
+    /// Notes that a half waits no more.
+    fn forget(&mut self, half: &Waiting) {
+        if let Some(news) = self.news.as_mut().filter(|_| half.parked) {
+            news.left.push(half.event.id);
         }
     }
 
@@ -101,6 +167,7 @@ impl Join {
         match self.waiting.get(id) {
             Some(waiting) if waiting.mirrored != mirrored => {
                 if let Some(other) = self.waiting.remove(id) {
+                    self.forget(&other);
                     let (mut request, line) = if mirrored {
                         (event, other.event)
                     } else {
@@ -116,12 +183,16 @@ impl Join {
             None => {
                 let id: Box<str> = id.into();
                 self.order.push_back((now, id.clone()));
+                if let Some(news) = &mut self.news {
+                    news.arrived.push(id.clone());
+                }
                 self.waiting.insert(
                     id,
                     Waiting {
                         event,
                         since: now,
                         mirrored,
+                        parked: false,
                     },
                 );
                 if self.waiting.len() > self.capacity {
@@ -149,6 +220,7 @@ impl Join {
             if waiting.mirrored && waiting.event.status == 0 {
                 self.remember_unfinished(id.clone(), waiting.event.clone());
             }
+            self.forget(&waiting);
             out.push(waiting.event);
             self.gone_order.push_back(id.clone());
             self.gone.insert(id, waiting.mirrored);
@@ -310,6 +382,38 @@ mod tests {
         assert_eq!((join.len(), out.len()), (10, 90));
         join.drain(&mut out);
         assert_eq!((join.len(), out.len()), (0, 100));
+    }
+
+    #[test]
+    fn a_half_that_waits_is_told_once_and_told_again_when_it_goes() {
+        let now = Instant::now();
+        let mut join = Join::new(&JoinSettings::default());
+        join.keep_news();
+        let mut out = Vec::new();
+        let (mut arrived, mut left) = (Vec::new(), Vec::new());
+        let with_id = |id: &str, number| {
+            let mut half = half(id, 200);
+            half.id = number;
+            half
+        };
+        join.feed(with_id("a", 1), true, now, &mut out);
+        join.feed(with_id("b", 2), true, now, &mut out);
+        // Came and went between two looks: nothing to store.
+        join.feed(with_id("b", 3), false, now, &mut out);
+        assert!(join.restore(with_id("c", 4), false, now).is_none());
+        join.tell(
+            |half, mirrored| arrived.push((half.id, mirrored)),
+            &mut left,
+        );
+        assert_eq!(
+            (arrived.as_slice(), left.as_slice()),
+            (&[(1, true)][..], &[][..])
+        );
+        join.feed(with_id("a", 5), false, now, &mut out);
+        join.feed(with_id("c", 6), true, now, &mut out);
+        join.tell(|half, _| panic!("{} waits", half.id), &mut left);
+        assert_eq!(left, [1, 4]);
+        assert_eq!((out.len(), join.len()), (3, 0));
     }
 
     #[test]

@@ -8,15 +8,21 @@
 //! Only this module spawns tasks and threads.
 
 pub mod aliases;
+pub mod durable;
+mod error;
 pub mod findings;
 mod fold;
 pub mod hidden_clients;
 mod join;
+mod outbox;
 pub mod processor;
+mod reload;
+mod report;
 pub mod run;
 pub mod status;
 
 pub use aliases::Aliases;
+pub use error::PipelineError;
 pub use processor::Processor;
-pub use run::{Pipeline, PipelineError, Tap};
+pub use run::{Pipeline, Tap};
 pub use status::{PipelineCounters, Status};

@@ -10,88 +10,38 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use sidewatch_codecs::{RequestCodec, request::RequestSettingsError};
+use sidewatch_codecs::RequestCodec;
 use sidewatch_engine::{Engine, EngineError, EngineSettings};
-use sidewatch_enrich::{EnrichError, Enricher};
-use sidewatch_sinks::{DriverSettings, Filter, QueueReceiver, Sink, SinkError, drive, queue};
+use sidewatch_enrich::Enricher;
+use sidewatch_sinks::{
+    DriverSettings, Filter, QueueReceiver, RecordQueue as _, Sink, drive, queue,
+};
+use sidewatch_sources::file::MemoryPositions;
 use sidewatch_sources::settings::Codecs;
-use sidewatch_sources::{Intake, IntakeReceiver, Source, SourceError, SourceSettings, shutdown};
+use sidewatch_sources::{Intake, IntakeReceiver, Source, SourceSettings, shutdown};
+use sidewatch_store::{Parked, Running, Store};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
+use super::PipelineError;
+use super::Processor;
+use super::durable::{self, Address, Durable};
 use super::fold::{Folder, Outlet};
+use super::outbox::DurableQueue;
 use super::status::{RuleStatus, Status};
-use super::{Aliases, Processor};
-use crate::config::format::{FormatError, decoder};
+use super::Aliases;
+use crate::config::format::decoder;
 use crate::config::pack::PackError;
-use crate::config::rules::{self, PackInUse, RulesError};
-use crate::config::secrets::{Keys, KeysError};
-use crate::config::{ConfigFile, Pack, SourceEntry};
+use crate::config::rules::{self, PackInUse};
+use crate::config::secrets::Keys;
+use crate::config::{ConfigFile, Pack, SinkEntry, SourceEntry};
 
 /// Events that may wait between sources and folding.
 const INTAKE_CAPACITY: usize = 65_536;
 /// Records that may wait for a tap.
 const TAP_QUEUE: usize = 65_536;
-/// How often replaced database files are looked for.
-const RELOAD_INTERVAL: Duration = Duration::from_secs(5);
-
-/// A pipeline that cannot start.
-#[derive(Debug, thiserror::Error)]
-pub enum PipelineError {
-    /// No source is configured.
-    #[error("no source is configured; add a `[[sources]]` entry (see `sidewatch run --help`)")]
-    NoSource,
-    /// The keys.
-    #[error(transparent)]
-    Keys(#[from] KeysError),
-    /// The engine.
-    #[error(transparent)]
-    Engine(#[from] EngineError),
-    /// The rules.
-    #[error(transparent)]
-    Rules(#[from] RulesError),
-    /// The enrichment.
-    #[error(transparent)]
-    Enrich(#[from] EnrichError),
-    /// A pack.
-    #[error(transparent)]
-    Pack(#[from] PackError),
-    /// A source's format.
-    #[error("source `{id}`: format: {source}")]
-    Format {
-        /// The source.
-        id: String,
-        /// What is wrong.
-        source: FormatError,
-    },
-    /// Where a source's requests name user and session.
-    #[error("source `{id}`: request: {source}")]
-    Request {
-        /// The source.
-        id: String,
-        /// What is wrong.
-        source: RequestSettingsError,
-    },
-    /// A source cannot be opened.
-    #[error("source `{id}`: {source}")]
-    Source {
-        /// The source.
-        id: String,
-        /// What is wrong.
-        source: SourceError,
-    },
-    /// A sink cannot be built.
-    #[error("sink `{id}`: {source}")]
-    Sink {
-        /// The sink.
-        id: String,
-        /// What is wrong.
-        source: SinkError,
-    },
-    /// A thread cannot be started.
-    #[error("cannot start a thread: {0}")]
-    Thread(#[source] std::io::Error),
-}
+/// How long the last events may take to be committed.
+const FOLDING_GRACE: Duration = Duration::from_secs(5);
 
 /// A sink of this process, beside those of the configuration.
 pub struct Tap {
@@ -103,14 +53,24 @@ pub struct Tap {
     pub sink: Box<dyn Sink>,
 }
 
+/// The store while the pipeline runs.
+struct Kept {
+    store: Arc<Store>,
+    running: Running,
+    sinks: Vec<(Box<dyn Sink>, DurableQueue)>,
+}
+
 /// A pipeline, built and bound but not yet running.
 pub struct Pipeline {
     /// Shared with whoever watches.
     pub status: Arc<Status>,
     sources: Vec<(Box<dyn Source>, Intake)>,
     sinks: Vec<(Box<dyn Sink>, QueueReceiver)>,
+    kept: Option<Kept>,
     folder: Folder,
     receiver: IntakeReceiver,
+    /// For events about ourselves.
+    own: Intake,
 }
 
 impl std::fmt::Debug for Pipeline {
@@ -198,31 +158,52 @@ impl Pipeline {
         if config.sources.is_empty() {
             return Err(PipelineError::NoSource);
         }
-        let keys = Keys::open(&config.data_directory)?;
+        let keys = Keys::open(config.directory())?;
         let enricher = Enricher::new(&config.enrichment, keys.hash)?;
         let packs = packs(config)?;
-        let engine = engine(&config.data_directory, &keys)?;
+        let engine = engine(config.directory(), &keys)?;
         let directory = rules::rules_directory(config.rules_directory.as_deref())?;
         let rule_set = rules::build(&engine, &directory, &packs, &config.rules)?;
-        let (mut sinks, mut outlets) = build_sinks(config)?;
+        let opened = durable::open(config)?;
+        let built = build_sinks(config)?;
+        let (mut sinks, mut outlets, mut kept_sinks) = (Vec::new(), Vec::new(), Vec::new());
+        for (at, (entry, filter, sink)) in built.into_iter().enumerate() {
+            if let Some((store, _)) = &opened {
+                let queue = DurableQueue::new(store.outbox(at), store.dead_letters());
+                let counters = Arc::clone(queue.counters());
+                kept_sinks.push((Address { filter, counters }, sink, queue));
+            } else {
+                let (sender, receiver) = queue(&entry.id, entry.queue);
+                outlets.push(Outlet { filter, sender });
+                sinks.push((sink, receiver));
+            }
+        }
         for Tap { name, filter, sink } in taps {
             let (sender, receiver) = queue(&name, TAP_QUEUE);
             outlets.push(Outlet { filter, sender });
             sinks.push((sink, receiver));
         }
-        let (sources, receiver) = bind_sources(config, &packs, &keys)?;
+        let recovered = opened.as_ref().map(|(_, recovered)| recovered);
+        let positions = recovered.map_or_else(Vec::new, |recovered| recovered.positions.clone());
+        let positions = Arc::new(MemoryPositions::of(positions));
+        let (sources, receiver, own) = bind_sources(config, &packs, &keys, &positions)?;
 
-        let status = Status::new(
+        let of_kept = kept_sinks
+            .iter()
+            .map(|(address, _, queue)| (queue.name().to_owned(), Arc::clone(&address.counters)));
+        let of_taps = sinks
+            .iter()
+            .map(|(_, queue)| (queue.name().to_owned(), Arc::clone(queue.counters())));
+        let mut status = Status::new(
             sources
                 .iter()
                 .map(|(source, intake)| (source.name().to_owned(), Arc::clone(intake.counters())))
+                .chain([(report::SOURCE.to_owned(), Arc::clone(own.counters()))])
                 .collect(),
-            sinks
-                .iter()
-                .map(|(_, queue)| (queue.name().to_owned(), Arc::clone(queue.counters())))
-                .collect(),
+            of_kept.chain(of_taps).collect(),
             rule_status(&rule_set, &packs),
         );
+        status.store = opened.as_ref().map(|(store, _)| Arc::clone(store));
         status.set_databases(enricher.databases());
         let status = Arc::new(status);
         let mirrors: Vec<Arc<str>> = config
@@ -236,13 +217,25 @@ impl Pipeline {
         let join = joins.then_some((&config.join, mirrors));
         let aliases = aliases(packs.iter().map(|(pack, _)| pack), &keys);
         let processor = Processor::new(enricher, rule_set).with_aliases(aliases);
-        let folder = Folder::new(processor, join, outlets, Arc::clone(&status));
+        let mut folder = Folder::new(processor, join, outlets, Arc::clone(&status));
+        let kept = match opened {
+            None => None,
+            Some((store, recovered)) => Some(keep(
+                &mut folder,
+                store,
+                recovered.parked,
+                kept_sinks,
+                &receiver,
+            )?),
+        };
         Ok(Self {
             status,
             sources,
             sinks,
+            kept,
             folder,
             receiver,
+            own,
         })
     }
 
@@ -264,8 +257,10 @@ impl Pipeline {
             status,
             sources,
             sinks,
+            kept,
             folder,
             receiver,
+            own,
         } = self;
         let (trigger, shutdown) = shutdown::channel();
         let (ending, ended) = watch::channel(false);
@@ -276,8 +271,16 @@ impl Pipeline {
             let shutdown = async move { drop(ended.wait_for(|ended| *ended).await) };
             delivering.spawn(drive(sink, queue, DriverSettings::default(), shutdown));
         }
+        let kept = kept.map(|kept| {
+            for (sink, queue) in kept.sinks {
+                let mut ended = ended.clone();
+                let shutdown = async move { drop(ended.wait_for(|ended| *ended).await) };
+                delivering.spawn(drive(sink, queue, DriverSettings::default(), shutdown));
+            }
+            (kept.store, kept.running)
+        });
         let reloader = folder.reloader();
-        let reloading = tokio::spawn(reload_databases(reloader, Arc::clone(&status)));
+        let reloading = tokio::spawn(reload::databases(reloader, Arc::clone(&status)));
         let (folded, mut folding) = watch::channel(false);
         std::thread::Builder::new()
             .name("fold".to_owned())
@@ -292,6 +295,7 @@ impl Pipeline {
             let name = source.name().to_owned();
             reading.spawn(async move { (name, source.run(intake, shutdown).await) });
         }
+        let reporting = tokio::spawn(report::report_losses(Arc::clone(&status), own));
         status.ready.store(true, Ordering::Release);
 
         tokio::pin!(stop);
@@ -309,41 +313,82 @@ impl Pipeline {
         status.ready.store(false, Ordering::Release);
         trigger.trigger();
         while reading.join_next().await.is_some() {}
-        drop(folding.wait_for(|done| *done).await);
+        // The last end of the hand-over goes with it.
+        reporting.abort();
+        drop(reporting.await);
+        let folded = folding.wait_for(|done| *done);
+        tokio::pin!(folded);
+        if tokio::time::timeout(FOLDING_GRACE, &mut folded)
+            .await
+            .is_err()
+        {
+            tracing::warn!(
+                "a sink or the disk holds up the last batches; they are given up, unacknowledged"
+            );
+            if let Some((store, _)) = &kept {
+                store.give_up();
+            }
+            drop(folded.await);
+        }
         ending.send_replace(true);
         while delivering.join_next().await.is_some() {}
         reloading.abort();
+        if let Some((store, running)) = kept {
+            end(&store, running).await;
+        }
         Ok(())
     }
 }
 
-async fn reload_databases(enricher: Enricher, status: Arc<Status>) {
-    let enricher = Arc::new(enricher);
-    loop {
-        tokio::time::sleep(RELOAD_INTERVAL).await;
-        let for_look = Arc::clone(&enricher);
-        let Ok(outcomes) = tokio::task::spawn_blocking(move || for_look.check_reload()).await
-        else {
-            return;
-        };
-        for outcome in outcomes {
-            let path = outcome.path.display();
-            match &outcome.result {
-                Ok(built) => tracing::info!(%path, built, "database replaced"),
-                Err(error) => {
-                    tracing::error!(%path, error, "replaced database is unusable; the old one stays in use")
-                }
-            }
+/// Connects the folding thread with the store.
+fn keep(
+    folder: &mut Folder,
+    store: Arc<Store>,
+    parked: Vec<Parked>,
+    sinks: Vec<(Address, Box<dyn Sink>, DurableQueue)>,
+    receiver: &IntakeReceiver,
+) -> Result<Kept, PipelineError> {
+    durable::restore(&store, folder.rules_mut())?;
+    let acknowledger = receiver.acknowledger();
+    let (committer, running) = store.start(move |safe| acknowledger.acknowledge(safe))?;
+    let mut addresses = Vec::new();
+    let mut queues = Vec::new();
+    for (address, sink, queue) in sinks {
+        addresses.push(address);
+        queues.push((sink, queue));
+    }
+    folder.keep_in(Durable {
+        committer,
+        sinks: addresses,
+        batch: Box::default(),
+    });
+    folder.take_up(parked);
+    Ok(Kept {
+        store,
+        running,
+        sinks: queues,
+    })
+}
+
+/// Ends the store: what the sinks finished is written down.
+async fn end(store: &Arc<Store>, running: Running) {
+    let store = Arc::clone(store);
+    let ending = tokio::task::spawn_blocking(move || {
+        store.close();
+        running.wait();
+        if let Err(error) = store.settle() {
+            tracing::warn!(%error, "the next start will take longer");
         }
-        status.set_databases(enricher.databases());
+    });
+    if ending.await.is_err() {
+        tracing::error!("the store did not end well");
     }
 }
 
-type BuiltSinks = (Vec<(Box<dyn Sink>, QueueReceiver)>, Vec<Outlet>);
+type BuiltSink<'a> = (&'a SinkEntry, Filter, Box<dyn Sink>);
 
-fn build_sinks(config: &ConfigFile) -> Result<BuiltSinks, PipelineError> {
+fn build_sinks(config: &ConfigFile) -> Result<Vec<BuiltSink<'_>>, PipelineError> {
     let mut sinks = Vec::new();
-    let mut outlets = Vec::new();
     for entry in &config.sinks {
         let sink = entry
             .settings
@@ -352,30 +397,30 @@ fn build_sinks(config: &ConfigFile) -> Result<BuiltSinks, PipelineError> {
                 id: entry.id.clone(),
                 source,
             })?;
-        let (sender, receiver) = queue(&entry.id, entry.queue);
         // The filter was checked with the file; a default admits everything.
         let filter = entry.filter.build().unwrap_or_default();
-        outlets.push(Outlet { filter, sender });
-        sinks.push((sink, receiver));
+        sinks.push((entry, filter, sink));
     }
-    Ok((sinks, outlets))
+    Ok(sinks)
 }
 
-type BoundSources = (Vec<(Box<dyn Source>, Intake)>, IntakeReceiver);
+type BoundSources = (Vec<(Box<dyn Source>, Intake)>, IntakeReceiver, Intake);
 
 fn bind_sources(
     config: &ConfigFile,
     packs: &[PackInUse],
     keys: &Keys,
+    positions: &Arc<MemoryPositions>,
 ) -> Result<BoundSources, PipelineError> {
-    let (first, receiver) = Intake::channel(Arc::from("sidewatch"), INTAKE_CAPACITY);
+    let (first, receiver) = Intake::channel(Arc::from(report::SOURCE), INTAKE_CAPACITY);
     let mut sources = Vec::new();
     for entry in &config.sources {
         let id: Arc<str> = Arc::from(entry.id.as_str());
         let Some((pack, _)) = packs.iter().find(|(_, sources)| sources.contains(&id)) else {
             continue;
         };
-        let codecs = codecs(entry, pack, keys)?;
+        let mut codecs = codecs(entry, pack, keys)?;
+        codecs.positions = Arc::clone(positions) as _;
         let source =
             entry
                 .settings
@@ -386,7 +431,7 @@ fn bind_sources(
                 })?;
         sources.push((source, first.for_source(id)));
     }
-    Ok((sources, receiver))
+    Ok((sources, receiver, first))
 }
 
 fn rule_status(rules: &sidewatch_engine::RuleSet, packs: &[PackInUse]) -> Vec<RuleStatus> {
@@ -415,7 +460,7 @@ pub fn check(config: &ConfigFile) -> Result<String, PipelineError> {
     if config.sources.is_empty() {
         return Err(PipelineError::NoSource);
     }
-    let keys = Keys::open(&config.data_directory)?;
+    let keys = Keys::open(config.directory())?;
     let enricher = Enricher::new(&config.enrichment, keys.hash)?;
     let packs = packs(config)?;
     for entry in &config.sources {
@@ -426,7 +471,7 @@ pub fn check(config: &ConfigFile) -> Result<String, PipelineError> {
             codecs(entry, pack, &keys)?;
         }
     }
-    let engine = engine(&config.data_directory, &keys)?;
+    let engine = engine(config.directory(), &keys)?;
     let directory = rules::rules_directory(config.rules_directory.as_deref())?;
     let rule_set = rules::build(&engine, &directory, &packs, &config.rules)?;
     build_sinks(config)?;

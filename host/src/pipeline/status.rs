@@ -8,12 +8,15 @@ use sidewatch_engine::RuleCounters;
 use sidewatch_enrich::DatabaseStatus;
 use sidewatch_sinks::SinkCounters;
 use sidewatch_sources::SourceCounters;
+use sidewatch_store::Store;
 
 /// Counters of the folding thread.
 #[derive(Debug, Default)]
 pub struct PipelineCounters {
     /// Events taken from the sources.
     pub received: AtomicU64,
+    /// Halves of requests an earlier run left; they count as received.
+    pub recovered: AtomicU64,
     /// Halves of requests that went into another event.
     pub joined: AtomicU64,
     /// Halves that came after their request had gone on alone.
@@ -74,6 +77,8 @@ pub struct Status {
     /// By rule.
     pub rules: Vec<RuleStatus>,
     databases: Mutex<Vec<DatabaseStatus>>,
+    /// What keeps everything, when something does.
+    pub store: Option<Arc<Store>>,
 }
 
 impl Status {

@@ -4,7 +4,7 @@ use std::sync::Mutex;
 use tokio::sync::oneshot;
 
 use super::*;
-use crate::queue::{QueueSender, queue};
+use crate::queue::{QueueReceiver, QueueSender, queue};
 use crate::sample;
 use crate::sink::{BoxFuture, Retry};
 

@@ -97,3 +97,67 @@ fn paths_that_cannot_work_are_refused_with_a_hint() {
     assert!(refused(&directory.path().join("missing/log")).contains("create it first"));
     assert!(refused(directory.path()).contains("no regular file"));
 }
+
+#[tokio::test]
+async fn a_full_file_is_put_aside_packed_and_only_the_newest_are_kept() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("events.json");
+    let text = format!(
+        "path = '{}'\nrotate = {{ max_bytes = 1, keep = 3 }}",
+        path.display()
+    );
+    let mut sink = toml::from_str::<FileSettings>(&text)
+        .unwrap()
+        .build()
+        .unwrap();
+    for number in 1..=6 {
+        write(&mut sink, number..=number).await;
+        // Names differ by the millisecond.
+        tokio::time::sleep(std::time::Duration::from_millis(2)).await;
+    }
+    assert_eq!(lines(&path), 1);
+    let mut aside: Vec<_> = fs::read_dir(directory.path())
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .filter(|other| *other != path)
+        .collect();
+    aside.sort();
+    let numbers: Vec<String> = aside
+        .iter()
+        .map(|file| {
+            assert_eq!(file.extension().unwrap(), "gz", "{}", file.display());
+            let mut text = String::new();
+            let packed = fs::File::open(file).unwrap();
+            std::io::Read::read_to_string(&mut flate2::read::GzDecoder::new(packed), &mut text)
+                .unwrap();
+            let record: serde_json::Value = serde_json::from_str(&text).unwrap();
+            record["event"]["id"].as_str().unwrap().to_owned()
+        })
+        .collect();
+    let expected: Vec<String> = (3..=5_u128).map(|id| format!("{id:032x}")).collect();
+    assert_eq!(numbers, expected);
+}
+
+#[tokio::test]
+async fn what_a_crash_left_unpacked_is_packed_later() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("events.json");
+    let left = directory.path().join("events.json.20260101T000000.000");
+    fs::write(&left, "left\n").unwrap();
+    fs::write(directory.path().join("events.json.notes"), "not ours").unwrap();
+    let text = format!("path = '{}'\nrotate = {{ max_bytes = 1 }}", path.display());
+    let mut sink = toml::from_str::<FileSettings>(&text)
+        .unwrap()
+        .build()
+        .unwrap();
+    write(&mut sink, 1..=1).await;
+    write(&mut sink, 2..=2).await;
+    assert!(!left.exists());
+    assert!(
+        directory
+            .path()
+            .join("events.json.20260101T000000.000.gz")
+            .exists()
+    );
+    assert!(directory.path().join("events.json.notes").exists());
+}

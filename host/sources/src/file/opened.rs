@@ -6,7 +6,7 @@ use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use sidewatch_event::Field;
+use sidewatch_event::{Field, Origin};
 
 use super::fingerprint::{self, Inode, read_at};
 use super::position::Position;
@@ -237,6 +237,10 @@ pub(super) fn push(
         return Ok(());
     };
     event.id = identity::of_position(fingerprint, line.offset);
+    event.origin = Some(Origin {
+        file: fingerprint,
+        end: line.end,
+    });
     event.set(Field::LogFilePath, &path.to_string_lossy());
     sink.records.intake.push_blocking(event)
 }

@@ -17,8 +17,7 @@ pub struct Position {
     pub offset: u64,
 }
 
-/// Remembers positions. A durable implementation belongs to the store, which
-/// commits positions together with what was made of the records before them.
+/// Remembers positions.
 pub trait Positions: Send + Sync {
     /// The offset stored for the file with this fingerprint.
     fn load(&self, fingerprint: u128) -> Option<u64>;
@@ -27,9 +26,18 @@ pub trait Positions: Send + Sync {
     fn store(&self, position: Position);
 }
 
-/// Positions that last as long as the process.
+/// Positions of this process. What outlives it travels with the events
+/// ([`sidewatch_event::Event::origin`]) and is committed with them.
 #[derive(Debug, Default)]
 pub struct MemoryPositions(Mutex<HashMap<u128, u64>>);
+
+impl MemoryPositions {
+    /// Begins with what an earlier run knew: fingerprints and offsets.
+    #[must_use]
+    pub fn of(known: impl IntoIterator<Item = (u128, u64)>) -> Self {
+        Self(Mutex::new(known.into_iter().collect()))
+    }
+}
 
 impl Positions for MemoryPositions {
     fn load(&self, fingerprint: u128) -> Option<u64> {

@@ -125,10 +125,16 @@ impl Intake {
     /// Like [`Intake::offer`], but leaves waking the pipeline to a later
     /// [`Intake::wake`], so that a burst costs one wake-up.
     pub(crate) fn offer_quietly(&self, event: Box<Event>) -> Result<(), Box<Event>> {
+        self.offer_numbered(event).map(drop)
+    }
+
+    /// Like [`Intake::offer_quietly`], and gives the event's number for
+    /// [`Intake::is_safe`].
+    pub(crate) fn offer_numbered(&self, event: Box<Event>) -> Result<u64, Box<Event>> {
         match self.senders.0.try_push(event) {
-            Ok(()) => {
+            Ok(number) => {
                 one(&self.counters.decoded);
-                Ok(())
+                Ok(number)
             }
             Err(Refusal::Full(event)) => {
                 one(&self.counters.shed_queue_full);
@@ -139,6 +145,12 @@ impl Intake {
                 Err(event)
             }
         }
+    }
+
+    /// Waits until the event of this number would survive the end of the
+    /// process, as far as the pipeline keeps events at all.
+    pub(crate) async fn is_safe(&self, number: u64) {
+        self.senders.0.is_safe(number).await;
     }
 
     /// Wakes the pipeline if it waits and there is something to take.
@@ -223,10 +235,33 @@ impl IntakeReceiver {
         self.0.take(into, max, Some(Instant::now() + timeout))
     }
 
+    /// How many events were received.
+    #[must_use]
+    pub fn taken(&self) -> u64 {
+        self.0.taken()
+    }
+
+    /// Says of events that they are in safety.
+    #[must_use]
+    pub fn acknowledger(&self) -> Acknowledger {
+        Acknowledger(Arc::clone(&self.0))
+    }
+
     /// Whether every source has ended and everything was received.
     #[must_use]
     pub fn is_ended(&self) -> bool {
         self.0.is_exhausted()
+    }
+}
+
+/// Tells senders that wait for it what is in safety.
+#[derive(Debug, Clone)]
+pub struct Acknowledger(Arc<Queue>);
+
+impl Acknowledger {
+    /// The first `count` events ever received are in safety.
+    pub fn acknowledge(&self, count: u64) {
+        self.0.acknowledge(count);
     }
 }
 

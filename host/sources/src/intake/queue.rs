@@ -10,7 +10,7 @@ use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use sidewatch_event::Event;
-use tokio::sync::{Semaphore, TryAcquireError};
+use tokio::sync::{Semaphore, TryAcquireError, watch};
 
 /// Bytes an ordinary event takes; larger ones take several units of room.
 const UNIT: usize = 2 * 1024;
@@ -21,13 +21,27 @@ pub(super) struct Queue {
     capacity: u32,
     inner: Mutex<Inner>,
     arrived: Condvar,
+    /// How many events, counted from the first, are in safety.
+    safe: watch::Sender<u64>,
 }
 
 #[derive(Debug, Default)]
 struct Inner {
+    /// Events ever put in, and ever taken out.
+    pushed: u64,
+    taken: u64,
     events: VecDeque<Box<Event>>,
     receiver_waits: bool,
     senders_gone: bool,
+}
+
+impl Inner {
+    /// Gives the event's number, counted from 1.
+    fn push(&mut self, event: Box<Event>) -> u64 {
+        self.events.push_back(event);
+        self.pushed += 1;
+        self.pushed
+    }
 }
 
 /// Why an event was not taken.
@@ -46,6 +60,7 @@ impl Queue {
             capacity,
             inner: Mutex::default(),
             arrived: Condvar::new(),
+            safe: watch::Sender::new(0),
         }
     }
 
@@ -61,24 +76,22 @@ impl Queue {
     }
 
     /// Takes the event if there is room, without waking the receiver.
-    pub(super) fn try_push(&self, event: Box<Event>) -> Result<(), Refusal> {
+    pub(super) fn try_push(&self, event: Box<Event>) -> Result<u64, Refusal> {
         match self.room.try_acquire_many(self.units(&event)) {
             Ok(permit) => permit.forget(),
             Err(TryAcquireError::NoPermits) => return Err(Refusal::Full(event)),
             Err(TryAcquireError::Closed) => return Err(Refusal::Closed(event)),
         }
-        self.lock().events.push_back(event);
-        Ok(())
+        Ok(self.lock().push(event))
     }
 
     /// Waits for room, then takes the event, without waking the receiver.
-    pub(super) async fn push(&self, event: Box<Event>) -> Result<(), Refusal> {
+    pub(super) async fn push(&self, event: Box<Event>) -> Result<u64, Refusal> {
         match self.room.acquire_many(self.units(&event)).await {
             Ok(permit) => permit.forget(),
             Err(_) => return Err(Refusal::Closed(event)),
         }
-        self.lock().events.push_back(event);
-        Ok(())
+        Ok(self.lock().push(event))
     }
 
     /// Wakes the receiver if it waits and there is something to take.
@@ -140,6 +153,7 @@ impl Queue {
         }
         inner.receiver_waits = false;
         let count = inner.events.len().min(max);
+        inner.taken += count as u64;
         let before = into.len();
         into.extend(inner.events.drain(..count));
         drop(inner);
@@ -147,6 +161,22 @@ impl Queue {
         let units: usize = taken.map(|event| self.units(event) as usize).sum();
         self.room.add_permits(units);
         count
+    }
+
+    /// How many events were taken out.
+    pub(super) fn taken(&self) -> u64 {
+        self.lock().taken
+    }
+
+    /// The first `count` events are in safety.
+    pub(super) fn acknowledge(&self, count: u64) {
+        self.safe.send_replace(count);
+    }
+
+    /// Waits until the event of this number is in safety.
+    pub(super) async fn is_safe(&self, number: u64) {
+        // The sender lives as long as we do.
+        drop(self.safe.subscribe().wait_for(|safe| *safe >= number).await);
     }
 
     /// Whether the receiver has seen the last event.

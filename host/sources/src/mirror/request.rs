@@ -44,7 +44,7 @@ impl Connection {
         };
         add(&intake.counters().bytes, body.bytes.len() as u64);
         let answer = if sensor::is_for(&self.server.settings, &parts) {
-            self.take_form(&parts, &body, received)
+            self.take_form(&parts, &body, received).await
         } else {
             self.take_request(&parts, &body, received)
         };

@@ -3,13 +3,18 @@
 //!
 //! Answers follow Tirreno 0.10 as observed: 204 taken, 200 refused for good
 //! (wrong key, no form, a required field missing), 429 come back later. Unlike
-//! there, a form cut to a bound is refused, and multipart is not read.
+//! there, a form cut to a bound is refused, multipart is not read, and 204 is
+//! said when the event is in safety, not before: a sender that gets no answer
+//! may send again.
+
+use std::time::Duration;
 
 use hyper::StatusCode;
 use hyper::header::{CONTENT_TYPE, HeaderName};
 use hyper::http::request::Parts;
 use sidewatch_codecs::tirreno;
 use sidewatch_event::Field;
+use tokio::time::timeout;
 
 use super::connection::Connection;
 use super::request::{Answer, answer};
@@ -22,6 +27,9 @@ const API_KEY: HeaderName = HeaderName::from_static("api-key");
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const FORM: &[u8] = b"application/x-www-form-urlencoded";
 
+/// How long a sender waits for its event to be in safety.
+const SAFE_WITHIN: Duration = Duration::from_secs(10);
+
 /// Longest request id kept, in bytes.
 const REQUEST_ID_LIMIT: usize = 128;
 
@@ -32,7 +40,12 @@ pub(super) fn is_for(settings: &MirrorSettings, parts: &Parts) -> bool {
 
 impl Connection {
     /// Takes one form and answers as Tirreno would.
-    pub(super) fn take_form(&self, parts: &Parts, body: &CappedBody, received: i64) -> Answer {
+    pub(super) async fn take_form(
+        &self,
+        parts: &Parts,
+        body: &CappedBody,
+        received: i64,
+    ) -> Answer {
         let intake = &self.server.intake;
         let key = parts
             .headers
@@ -62,12 +75,15 @@ impl Connection {
         if let Some(text) = request_id.filter(|text| text.len() <= REQUEST_ID_LIMIT) {
             event.set(Field::HttpRequestId, text);
         }
-        let taken = intake.offer_quietly(event);
+        let taken = intake.offer_numbered(event);
         self.server.wakes.request();
-        answer(if taken.is_ok() {
-            StatusCode::NO_CONTENT
-        } else {
-            StatusCode::TOO_MANY_REQUESTS
+        let Ok(number) = taken else {
+            return answer(StatusCode::TOO_MANY_REQUESTS);
+        };
+        answer(match timeout(SAFE_WITHIN, intake.is_safe(number)).await {
+            Ok(()) => StatusCode::NO_CONTENT,
+            // It is taken and may yet be kept: the sender cannot know.
+            Err(_) => StatusCode::SERVICE_UNAVAILABLE,
         })
     }
 }

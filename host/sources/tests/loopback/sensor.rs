@@ -43,6 +43,20 @@ fn a_form_with_the_key_is_taken() {
 }
 
 #[test]
+fn a_form_is_answered_when_it_is_in_safety_and_not_before() {
+    let mut source = start(100);
+    source.acknowledge(0);
+    let mut client = Client::connect(&source.addresses[0]);
+    std::thread::scope(|scope| {
+        let asking = scope.spawn(|| client.send(form(KEY)).status());
+        source.events(1);
+        assert!(!asking.is_finished());
+        source.acknowledge(1);
+        assert_eq!(asking.join().unwrap(), 204);
+    });
+}
+
+#[test]
 fn what_tirreno_refuses_is_refused_with_its_200() {
     let source = start(100);
     let mut client = Client::connect(&source.addresses[0]);

@@ -1,0 +1,278 @@
+//! `sidewatch doctor FILE`: is everything as it should be, here and now?
+//!
+//! Each line is one check: `ok`, `warn` (works, but look at it) or `fail`.
+
+use std::net::TcpStream;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
+
+use anyhow::Result;
+use clap::Args;
+use serde_json::Value;
+use sidewatch_sources::SourceSettings;
+use sidewatch_store::verify::verify;
+
+use super::store_access::{ask, is_running};
+use super::terminal;
+use crate::admin::control::ControlRequest;
+use crate::config::ConfigFile;
+use crate::pipeline::durable;
+use crate::pipeline::run::check;
+
+/// Clocks of file systems and ours may differ by so much.
+const CLOCK_SLACK: Duration = Duration::from_secs(60);
+/// How long a connection may take.
+const CONNECT: Duration = Duration::from_secs(2);
+
+/// What to look at.
+#[derive(Debug, Args)]
+pub(crate) struct DoctorArguments {
+    /// The configuration file
+    file: PathBuf,
+}
+
+/// What was found so far.
+#[derive(Default)]
+struct Findings {
+    text: String,
+    failed: bool,
+}
+
+impl Findings {
+    fn say(&mut self, verdict: &str, what: &str, detail: &str) {
+        self.text.push_str(&format!(
+            "{verdict:<5} {what:<12} {}\n",
+            terminal::visible(detail)
+        ));
+    }
+
+    fn ok(&mut self, what: &str, detail: &str) {
+        self.say("ok", what, detail);
+    }
+
+    fn warn(&mut self, what: &str, detail: &str) {
+        self.say("warn", what, detail);
+    }
+
+    fn fail(&mut self, what: &str, detail: &str) {
+        self.failed = true;
+        self.say("fail", what, detail);
+    }
+
+    fn judge(&mut self, what: &str, result: Result<String, String>) {
+        match result {
+            Ok(detail) => self.ok(what, &detail),
+            Err(detail) => self.fail(what, &detail),
+        }
+    }
+}
+
+pub(super) fn run(arguments: &DoctorArguments) -> Result<u8> {
+    let config = ConfigFile::load(&arguments.file)?;
+    let mut findings = Findings::default();
+    findings.ok(
+        "config",
+        &format!("{} is well formed", arguments.file.display()),
+    );
+    findings.judge(
+        "environment",
+        check(&config)
+            .map(|found| format!("databases and rules load: {} parts", found.lines().count()))
+            .map_err(|error| error.to_string()),
+    );
+    permissions(&mut findings, &config);
+    clock(&mut findings, &config);
+    let running = is_running(&config);
+    if running {
+        findings.ok("sidecar", "runs");
+    } else {
+        findings.warn("sidecar", "does not run: inputs are not checked");
+    }
+    store(&mut findings, &config, running);
+    if running {
+        inputs(&mut findings, &config);
+    }
+    terminal::print(&findings.text)?;
+    Ok(u8::from(findings.failed))
+}
+
+fn permissions(findings: &mut Findings, config: &ConfigFile) {
+    let directory = config.directory();
+    let Ok(metadata) = std::fs::metadata(directory) else {
+        findings.fail(
+            "permissions",
+            &format!("{} does not exist", directory.display()),
+        );
+        return;
+    };
+    let open = metadata.mode() & 0o077;
+    if open != 0 {
+        findings.fail(
+            "permissions",
+            &format!(
+                "{} can be entered by others (mode {:o}); run: chmod 700 {}",
+                directory.display(),
+                metadata.mode() & 0o777,
+                directory.display()
+            ),
+        );
+        return;
+    }
+    let probe = directory.join(".doctor");
+    let written = std::fs::write(&probe, b"probe").and_then(|()| std::fs::remove_file(&probe));
+    findings.judge(
+        "permissions",
+        written
+            .map(|()| format!("{} is ours alone and writable", directory.display()))
+            .map_err(|error| format!("{} cannot be written: {error}", directory.display())),
+    );
+}
+
+/// Files of the future mean that the clock went back.
+fn clock(findings: &mut Findings, config: &ConfigFile) {
+    let now = SystemTime::now();
+    let newest = newest_file(&durable::directory(config.directory()));
+    match newest {
+        Some(newest) if newest > now + CLOCK_SLACK => findings.fail(
+            "clock",
+            "the store was written in the future: the clock went back; is it synchronised?",
+        ),
+        _ if now < SystemTime::UNIX_EPOCH + Duration::from_secs(1_700_000_000) => {
+            findings.fail("clock", "it stands years in the past; is it synchronised?");
+        }
+        _ => findings.ok("clock", "plausible"),
+    }
+}
+
+fn newest_file(directory: &Path) -> Option<SystemTime> {
+    let entries = std::fs::read_dir(directory).ok()?;
+    entries
+        .filter_map(|entry| entry.ok()?.metadata().ok()?.modified().ok())
+        .max()
+}
+
+fn store(findings: &mut Findings, config: &ConfigFile, running: bool) {
+    if config.data_directory.is_none() || !config.store.enabled {
+        findings.warn("store", "nothing is kept: `data_directory` is not set");
+        return;
+    }
+    if running {
+        match ask(config, &ControlRequest::Progress) {
+            Ok(progress) => live(findings, &progress),
+            Err(error) => findings.fail("store", &error.to_string()),
+        }
+        return;
+    }
+    let directory = durable::directory(config.directory());
+    let found = match verify(&directory) {
+        Ok(found) => found,
+        Err(error) => {
+            findings.fail("store", &error.to_string());
+            return;
+        }
+    };
+    let summary = format!(
+        "{} files, {} bytes, {} states, {} positions, {} dead letters",
+        found.segments, found.bytes, found.states, found.positions, found.dead_letters
+    );
+    if found.damaged_bytes > 0 {
+        findings.warn(
+            "store",
+            &format!(
+                "{summary}; {} bytes are damaged or torn and will be passed over",
+                found.damaged_bytes
+            ),
+        );
+    } else {
+        findings.ok("store", &summary);
+    }
+    for (name, progress, counted) in found.unbalanced() {
+        findings.fail(
+            "identity",
+            &format!(
+                "sink {name}: {} wait by the numbers, {counted} by counting",
+                progress.waiting()
+            ),
+        );
+    }
+    if found.unbalanced().next().is_none() {
+        findings.ok(
+            "identity",
+            "offered = delivered + filtered + rejected + dropped + waiting, for every sink",
+        );
+    }
+}
+
+fn live(findings: &mut Findings, progress: &Value) {
+    match progress.get("trouble").and_then(Value::as_str) {
+        Some(trouble) => findings.fail("store", trouble),
+        None => findings.ok("store", "takes what comes"),
+    }
+    for sink in progress
+        .get("sinks")
+        .and_then(Value::as_array)
+        .into_iter()
+        .flatten()
+    {
+        let number = |key: &str| sink.get(key).and_then(Value::as_u64).unwrap_or(0);
+        let name = sink.get("sink").and_then(Value::as_str).unwrap_or_default();
+        let ended: u64 = [
+            "delivered",
+            "filtered",
+            "rejected",
+            "dropped",
+            "moved",
+            "damaged",
+        ]
+        .map(number)
+        .iter()
+        .sum();
+        let detail = format!(
+            "sink {name}: {} offered, {} delivered, {} wait, {} dropped, {} refused",
+            number("offered"),
+            number("delivered"),
+            number("waiting"),
+            number("dropped"),
+            number("rejected")
+        );
+        if number("offered") != ended + number("waiting") {
+            findings.fail("identity", &detail);
+        } else if number("dropped") + number("damaged") > 0 {
+            findings.warn("identity", &detail);
+        } else {
+            findings.ok("identity", &detail);
+        }
+    }
+}
+
+/// Whether nginx, or we in its place, can reach the mirror.
+fn inputs(findings: &mut Findings, config: &ConfigFile) {
+    for source in &config.sources {
+        let SourceSettings::Mirror(settings) = &source.settings else {
+            continue;
+        };
+        let what = format!("mirror {}", source.id);
+        if let Some(address) = settings.listen.filter(|address| address.port() != 0) {
+            findings.judge(
+                &what,
+                TcpStream::connect_timeout(&address, CONNECT)
+                    .map(|_| format!("{address} can be reached, as nginx does"))
+                    .map_err(|error| format!("{address}: {error}")),
+            );
+        }
+        if let Some(path) = &settings.socket {
+            findings.judge(
+                &what,
+                std::os::unix::net::UnixStream::connect(path)
+                    .map(|_| {
+                        format!(
+                            "{} can be reached; nginx' user needs to write to it",
+                            path.display()
+                        )
+                    })
+                    .map_err(|error| format!("{}: {error}", path.display())),
+            );
+        }
+    }
+}

@@ -1,0 +1,58 @@
+//! Reaching a store from the command line: through the running sidecar, or by
+//! opening it when none runs.
+
+use std::io::{BufRead as _, BufReader, Write as _};
+use std::os::unix::net::UnixStream;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, bail};
+use serde_json::Value;
+
+use crate::admin::control::{self, ControlRequest};
+use crate::config::ConfigFile;
+use crate::pipeline::durable;
+
+/// How long a running sidecar may take to answer.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Whether a sidecar runs on this configuration's data directory.
+pub(super) fn is_running(config: &ConfigFile) -> bool {
+    UnixStream::connect(control::socket(config.directory())).is_ok()
+}
+
+/// Asks the running sidecar, else the store itself.
+///
+/// # Errors
+/// Neither can be reached, or the request was refused.
+pub(super) fn ask(config: &ConfigFile, request: &ControlRequest) -> Result<Value> {
+    let answer = match UnixStream::connect(control::socket(config.directory())) {
+        Ok(stream) => converse(stream, request).context("the running sidecar does not answer")?,
+        Err(_) => by_ourselves(config, request)?,
+    };
+    if let Some(error) = answer.get("error").and_then(Value::as_str) {
+        bail!("{error}");
+    }
+    Ok(answer)
+}
+
+fn converse(mut stream: UnixStream, request: &ControlRequest) -> Result<Value> {
+    stream.set_read_timeout(Some(PATIENCE))?;
+    let mut line = serde_json::to_string(request)?;
+    line.push('\n');
+    stream.write_all(line.as_bytes())?;
+    let mut answer = String::new();
+    BufReader::new(stream).read_line(&mut answer)?;
+    Ok(serde_json::from_str(&answer)?)
+}
+
+fn by_ourselves(config: &ConfigFile, request: &ControlRequest) -> Result<Value> {
+    let Some((store, _)) = durable::open(config)? else {
+        bail!("nothing is kept: set `data_directory` in the configuration");
+    };
+    let (committer, running) = store.start(|_| {})?;
+    let answer = control::answer(&store, request);
+    drop(committer);
+    store.close();
+    running.wait();
+    Ok(answer)
+}
