@@ -63,7 +63,7 @@ fn configured(directory: &Path) -> Builder {
         )
         .source(
             "forms",
-            "type = \"mirror\"\nlisten = \"127.0.0.1:0\"\nsensor_keys = [\"key\"]",
+            "type = \"mirror\"\nlisten = \"127.0.0.1:0\"\nsensor_keys = [\"0123456789abcdef0123456789abcdef\"]",
         )
         .json_file("all")
 }
@@ -96,7 +96,7 @@ fn send_forms(address: std::net::SocketAddr, first: u64, stop: &AtomicBool) -> V
             "ipAddress=192.0.2.99&url={path}&userName=sender&eventTime=2026-11-20+10:00:00.000"
         );
         let headers = [
-            "Api-Key: key",
+            "Api-Key: 0123456789abcdef0123456789abcdef",
             "Content-Type: application/x-www-form-urlencoded",
         ];
         match client.try_send("POST /sensor/", &headers, &body) {
@@ -246,7 +246,7 @@ fn send_form(sidecar: &Sidecar, path: &str) {
         "ipAddress=192.0.2.99&url={path}&userName=sender&eventTime=2026-11-20+10:00:00.000"
     );
     let headers = [
-        "Api-Key: key",
+        "Api-Key: 0123456789abcdef0123456789abcdef",
         "Content-Type: application/x-www-form-urlencoded",
     ];
     let mut client = Client::connect(sidecar.address("forms"));

@@ -19,6 +19,9 @@ pub fn seed(directory: &Path) {
         return;
     }
     std::fs::create_dir_all(&compiled).unwrap();
+    // As the program makes it itself.
+    let private = std::os::unix::fs::PermissionsExt::from_mode(0o700);
+    std::fs::set_permissions(directory, private).unwrap();
     for entry in std::fs::read_dir(made().join("compiled"))
         .unwrap()
         .flatten()

@@ -14,7 +14,8 @@ use crate::config::format::decoder;
 use crate::config::secrets::{Keys, personal_directory};
 use crate::config::{ConfigFile, Pack, rules};
 use crate::pipeline::Processor;
-use crate::pipeline::run::{aliases, engine};
+use crate::pipeline::connect::aliases;
+use crate::pipeline::run::engine;
 
 /// Setting of a pack that names a second application by its base URL.
 const BASE_URL: &str = "storage_service_url";

@@ -8,6 +8,7 @@
 //! Only this module spawns tasks and threads.
 
 pub mod aliases;
+pub mod connect;
 pub mod durable;
 mod error;
 pub mod findings;

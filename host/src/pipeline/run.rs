@@ -10,36 +10,27 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use sidewatch_codecs::RequestCodec;
 use sidewatch_engine::{Engine, EngineError, EngineSettings};
 use sidewatch_enrich::Enricher;
-use sidewatch_sinks::{
-    DriverSettings, Filter, QueueReceiver, RecordQueue as _, Sink, drive, queue,
-};
+use sidewatch_sinks::{DriverSettings, Filter, QueueReceiver, RecordQueue as _, Sink, drive};
 use sidewatch_sources::file::MemoryPositions;
-use sidewatch_sources::settings::Codecs;
-use sidewatch_sources::{Intake, IntakeReceiver, Source, SourceSettings, shutdown};
+use sidewatch_sources::{Intake, IntakeReceiver, Source, shutdown};
 use sidewatch_store::{Parked, Running, Store};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use super::PipelineError;
 use super::Processor;
+use super::connect::{Connected, aliases, bind_sources, build_sinks, codecs, connect_sinks, join_of, packs};
 use super::durable::{self, Address, Durable};
-use super::fold::{Folder, Outlet};
+use super::fold::Folder;
 use super::outbox::DurableQueue;
 use super::status::{RuleStatus, Status};
-use super::Aliases;
-use crate::config::format::decoder;
-use crate::config::pack::PackError;
+use super::{reload, report};
+use crate::config::ConfigFile;
 use crate::config::rules::{self, PackInUse};
 use crate::config::secrets::Keys;
-use crate::config::{ConfigFile, Pack, SinkEntry, SourceEntry};
 
-/// Events that may wait between sources and folding.
-const INTAKE_CAPACITY: usize = 65_536;
-/// Records that may wait for a tap.
-const TAP_QUEUE: usize = 65_536;
 /// How long the last events may take to be committed.
 const FOLDING_GRACE: Duration = Duration::from_secs(5);
 
@@ -94,53 +85,6 @@ pub fn engine(data_directory: &Path, keys: &Keys) -> Result<Engine, EngineError>
     })
 }
 
-/// The packs of a configuration with their sources.
-fn packs(config: &ConfigFile) -> Result<Vec<PackInUse>, PackError> {
-    let mut packs: Vec<PackInUse> = Vec::new();
-    let mut names: Vec<&str> = Vec::new();
-    for source in &config.sources {
-        let name = source.pack.as_deref().unwrap_or("nginx");
-        let id = Arc::from(source.id.as_str());
-        let known = names.iter().position(|known| *known == name);
-        match known.and_then(|at| packs.get_mut(at)) {
-            Some((_, sources)) => sources.push(id),
-            None => {
-                let mut pack = Pack::load(name)?;
-                if let Some(settings) = config.packs.get(&pack.id) {
-                    pack.set_all(settings)?;
-                }
-                names.push(name);
-                packs.push((pack, vec![id]));
-            }
-        }
-    }
-    Ok(packs)
-}
-
-/// Names are only learnt where there may be an audit log.
-pub fn aliases<'a>(mut packs: impl Iterator<Item = &'a Pack>, keys: &Keys) -> Aliases {
-    Aliases::new(packs.any(|pack| pack.audit).then(|| keys.pseudonym.clone()))
-}
-
-/// The codecs of a source: its own settings, else its pack's.
-fn codecs(entry: &SourceEntry, pack: &Pack, keys: &Keys) -> Result<Codecs, PipelineError> {
-    let records =
-        decoder(entry.format.as_deref(), pack, entry.keep_original).map_err(|source| {
-            PipelineError::Format {
-                id: entry.id.clone(),
-                source,
-            }
-        })?;
-    let request = pack.request_settings(entry.request.as_ref());
-    let request = RequestCodec::new(&request, keys.pseudonym.clone()).map_err(|source| {
-        PipelineError::Request {
-            id: entry.id.clone(),
-            source,
-        }
-    })?;
-    Ok(Codecs::new(records, Arc::new(request)))
-}
-
 impl Pipeline {
     /// Builds everything and binds the sources' sockets; nothing runs yet.
     ///
@@ -165,24 +109,12 @@ impl Pipeline {
         let directory = rules::rules_directory(config.rules_directory.as_deref())?;
         let rule_set = rules::build(&engine, &directory, &packs, &config.rules)?;
         let opened = durable::open(config)?;
-        let built = build_sinks(config)?;
-        let (mut sinks, mut outlets, mut kept_sinks) = (Vec::new(), Vec::new(), Vec::new());
-        for (at, (entry, filter, sink)) in built.into_iter().enumerate() {
-            if let Some((store, _)) = &opened {
-                let queue = DurableQueue::new(store.outbox(at), store.dead_letters());
-                let counters = Arc::clone(queue.counters());
-                kept_sinks.push((Address { filter, counters }, sink, queue));
-            } else {
-                let (sender, receiver) = queue(&entry.id, entry.queue);
-                outlets.push(Outlet { filter, sender });
-                sinks.push((sink, receiver));
-            }
-        }
-        for Tap { name, filter, sink } in taps {
-            let (sender, receiver) = queue(&name, TAP_QUEUE);
-            outlets.push(Outlet { filter, sender });
-            sinks.push((sink, receiver));
-        }
+        let store = opened.as_ref().map(|(store, _)| store);
+        let Connected {
+            sinks,
+            outlets,
+            kept: kept_sinks,
+        } = connect_sinks(config, store, taps)?;
         let recovered = opened.as_ref().map(|(_, recovered)| recovered);
         let positions = recovered.map_or_else(Vec::new, |recovered| recovered.positions.clone());
         let positions = Arc::new(MemoryPositions::of(positions));
@@ -206,15 +138,7 @@ impl Pipeline {
         status.store = opened.as_ref().map(|(store, _)| Arc::clone(store));
         status.set_databases(enricher.databases());
         let status = Arc::new(status);
-        let mirrors: Vec<Arc<str>> = config
-            .sources
-            .iter()
-            .filter(|entry| matches!(entry.settings, SourceSettings::Mirror(_)))
-            .map(|entry| Arc::from(entry.id.as_str()))
-            .collect();
-        let joins =
-            config.join.enabled && !mirrors.is_empty() && mirrors.len() < config.sources.len();
-        let join = joins.then_some((&config.join, mirrors));
+        let join = join_of(config);
         let aliases = aliases(packs.iter().map(|(pack, _)| pack), &keys);
         let processor = Processor::new(enricher, rule_set).with_aliases(aliases);
         let mut folder = Folder::new(processor, join, outlets, Arc::clone(&status));
@@ -383,55 +307,6 @@ async fn end(store: &Arc<Store>, running: Running) {
     if ending.await.is_err() {
         tracing::error!("the store did not end well");
     }
-}
-
-type BuiltSink<'a> = (&'a SinkEntry, Filter, Box<dyn Sink>);
-
-fn build_sinks(config: &ConfigFile) -> Result<Vec<BuiltSink<'_>>, PipelineError> {
-    let mut sinks = Vec::new();
-    for entry in &config.sinks {
-        let sink = entry
-            .settings
-            .build()
-            .map_err(|source| PipelineError::Sink {
-                id: entry.id.clone(),
-                source,
-            })?;
-        // The filter was checked with the file; a default admits everything.
-        let filter = entry.filter.build().unwrap_or_default();
-        sinks.push((entry, filter, sink));
-    }
-    Ok(sinks)
-}
-
-type BoundSources = (Vec<(Box<dyn Source>, Intake)>, IntakeReceiver, Intake);
-
-fn bind_sources(
-    config: &ConfigFile,
-    packs: &[PackInUse],
-    keys: &Keys,
-    positions: &Arc<MemoryPositions>,
-) -> Result<BoundSources, PipelineError> {
-    let (first, receiver) = Intake::channel(Arc::from(report::SOURCE), INTAKE_CAPACITY);
-    let mut sources = Vec::new();
-    for entry in &config.sources {
-        let id: Arc<str> = Arc::from(entry.id.as_str());
-        let Some((pack, _)) = packs.iter().find(|(_, sources)| sources.contains(&id)) else {
-            continue;
-        };
-        let mut codecs = codecs(entry, pack, keys)?;
-        codecs.positions = Arc::clone(positions) as _;
-        let source =
-            entry
-                .settings
-                .bind(&entry.id, &codecs)
-                .map_err(|source| PipelineError::Source {
-                    id: entry.id.clone(),
-                    source,
-                })?;
-        sources.push((source, first.for_source(id)));
-    }
-    Ok((sources, receiver, first))
 }
 
 fn rule_status(rules: &sidewatch_engine::RuleSet, packs: &[PackInUse]) -> Vec<RuleStatus> {
