@@ -34,7 +34,7 @@ use crate::config::ConfigError;
 use crate::config::format::FormatError;
 use crate::config::pack::PackError;
 use crate::config::rules::RulesError;
-use crate::pipeline::run::PipelineError;
+use crate::pipeline::PipelineError;
 use crate::telemetry;
 
 /// Exit code for arguments that make no sense.
