@@ -16,7 +16,7 @@ const LARGEST: u64 = 4 << 20;
 const DIRECTORY: &str = "/var/lib/sidewatch";
 
 /// The whole file.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, Default)]
 #[serde(deny_unknown_fields, default)]
 pub struct ConfigFile {
     /// Keys, compiled rules, and everything that outlives the process; made
@@ -41,23 +41,6 @@ pub struct ConfigFile {
     pub rules: Vec<RuleEntry>,
     /// Where records go.
     pub sinks: Vec<SinkEntry>,
-}
-
-impl Default for ConfigFile {
-    fn default() -> Self {
-        Self {
-            data_directory: None,
-            store: KeepSettings::default(),
-            rules_directory: None,
-            admin: AdminSettings::default(),
-            join: JoinSettings::default(),
-            enrichment: EnrichSettings::default(),
-            packs: BTreeMap::new(),
-            sources: Vec::new(),
-            rules: Vec::new(),
-            sinks: Vec::new(),
-        }
-    }
 }
 
 /// `[store]`: what was taken is kept in `data_directory`.

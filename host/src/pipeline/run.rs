@@ -21,7 +21,9 @@ use tokio::task::JoinSet;
 
 use super::PipelineError;
 use super::Processor;
-use super::connect::{Connected, aliases, bind_sources, build_sinks, codecs, connect_sinks, join_of, packs};
+use super::connect::{
+    Connected, aliases, bind_sources, build_sinks, codecs, connect_sinks, join_of, packs,
+};
 use super::durable::{self, Address, Durable};
 use super::fold::Folder;
 use super::outbox::DurableQueue;
