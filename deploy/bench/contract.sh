@@ -11,4 +11,4 @@ for form in record block; do
   cargo build -q --release --manifest-path "$guest" --target wasm32-unknown-unknown --features "$form" --target-dir "$target/contract-guest"
   "$target/debug/sidewatch-componentize" "$target/contract-guest/wasm32-unknown-unknown/release/contract_forms.wasm" "$target/contract-forms/$form.wasm"
 done
-CONTRACT_FORMS="$target/contract-forms" SIDEWATCH_RULES="$target/rules" cargo bench -p sidewatch-engine --bench contract
+CONTRACT_FORMS="$target/contract-forms" SIDEWATCH_RULES="$target/rules" cargo bench --workspace --bench contract

@@ -53,7 +53,8 @@ impl PseudonymKey {
 
     /// Appends the pseudonym of `value` to `out`.
     pub fn write(&self, domain: &str, value: &[u8], out: &mut String) {
-        out.extend(self.pseudonym(domain, value).map(char::from));
+        let digits = self.pseudonym(domain, value);
+        out.push_str(std::str::from_utf8(&digits).unwrap_or_default());
     }
 }
 

@@ -24,6 +24,10 @@ const LEAST_CLOSING_TIME: Duration = Duration::from_millis(500);
 pub struct DriverSettings {
     /// Most records offered to the sink at once.
     pub batch: usize,
+    /// Least time between two batches, unless a full one waits. A record that
+    /// comes after a pause is delivered at once; under load each batch is worth
+    /// what a write costs.
+    pub interval: Duration,
     /// How long records may still be delivered once shutdown has begun.
     pub grace: Duration,
     /// First delay after a failure; doubles with each further one.
@@ -36,6 +40,7 @@ impl Default for DriverSettings {
     fn default() -> Self {
         Self {
             batch: 512,
+            interval: Duration::from_millis(5),
             grace: Duration::from_secs(5),
             first_delay: Duration::from_millis(200),
             longest_delay: Duration::from_secs(30),
@@ -94,11 +99,16 @@ async fn deliver_all(
     let counters = Arc::clone(receiver.counters());
     let mut backoff = Backoff::new(settings.first_delay, settings.longest_delay);
     let mut failing = false;
+    let mut rest_until = Instant::now();
     loop {
         if pending.is_empty() {
+            sleep_until(rest_until).await;
             receiver.receive(settings.batch, pending).await;
             if pending.is_empty() {
                 return;
+            }
+            if pending.len() < settings.batch {
+                rest_until = Instant::now() + settings.interval;
             }
         }
         let outcome = checked(sink.deliver(pending).await, pending.len());

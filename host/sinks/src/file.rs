@@ -7,20 +7,18 @@
 //! mode 0640; a file emptied in place is written on from its start.
 //! Sidewatch has to be the only writer.
 
+mod appender;
 mod rotation;
 
-use std::io::{self, SeekFrom};
-use std::os::unix::fs::MetadataExt;
-use std::path::{Path, PathBuf};
-use std::time::SystemTime;
+use std::io;
+use std::path::PathBuf;
 
+use appender::Appender;
 pub use rotation::RotationSettings;
 use serde::Deserialize;
 use sidewatch_codecs::cef::CefSettings;
 use sidewatch_event::Delivery;
 use thiserror::Error;
-use tokio::fs::File;
-use tokio::io::{AsyncReadExt, AsyncSeekExt, AsyncWriteExt};
 
 use crate::payload::{Format, Payload};
 use crate::sink::{BoxFuture, Outcome, Sink};
@@ -94,14 +92,14 @@ impl FileSettings {
             return Err(FileError::NotAFile(path.clone()));
         }
         Ok(FileSink {
-            path: path.clone(),
             payload: Payload {
                 format: *format,
                 cef: cef.clone(),
             },
+            file: Some(Box::new(Appender::new(path.clone(), *sync, rotate.clone()))),
+            path: path.clone(),
             sync: *sync,
             rotate: rotate.clone(),
-            open: None,
             lines: Vec::new(),
         })
     }
@@ -109,45 +107,39 @@ impl FileSettings {
 
 /// Appends records to a file.
 pub struct FileSink {
-    path: PathBuf,
     payload: Payload,
+    path: PathBuf,
     sync: bool,
     rotate: Option<RotationSettings>,
-    open: Option<File>,
+    /// Away on another thread while it writes; opened anew when it does not
+    /// come back.
+    file: Option<Box<Appender>>,
     lines: Vec<u8>,
 }
 
 impl FileSink {
-    /// Puts the file aside when that is due.
-    async fn rotate_if_due(&mut self) -> io::Result<()> {
-        let Some(rotate) = &self.rotate else {
-            return Ok(());
-        };
-        let metadata = match tokio::fs::metadata(&self.path).await {
-            Ok(metadata) => metadata,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
-            Err(error) => return Err(error),
-        };
-        let now = SystemTime::now();
-        if !rotate.is_due(&metadata, now) {
-            return Ok(());
-        }
-        if let Some(file) = self.open.take() {
-            file.sync_all().await?;
-        }
-        let (rotate, path) = (rotate.clone(), self.path.clone());
-        tokio::task::spawn_blocking(move || rotate.rotate(&path, now))
-            .await
-            .map_err(io::Error::other)?
+    /// Does something with the file where it may block.
+    async fn with_file<Done: Send + 'static>(
+        &mut self,
+        act: impl FnOnce(&mut Appender, &[u8]) -> io::Result<Done> + Send + 'static,
+    ) -> io::Result<Done> {
+        let mut file = self.file.take().unwrap_or_else(|| {
+            let rotate = self.rotate.clone();
+            Box::new(Appender::new(self.path.clone(), self.sync, rotate))
+        });
+        let lines = std::mem::take(&mut self.lines);
+        let acting = tokio::task::spawn_blocking(move || {
+            let done = act(&mut file, &lines);
+            (file, lines, done)
+        });
+        let (file, lines, done) = acting.await.map_err(io::Error::other)?;
+        self.file = Some(file);
+        self.lines = lines;
+        done
     }
 
     async fn write(&mut self, batch: &[Delivery]) -> io::Result<usize> {
-        self.rotate_if_due().await?;
-        let (file, length, torn) = current(&mut self.open, &self.path).await?;
         self.lines.clear();
-        if torn {
-            self.lines.push(b'\n');
-        }
         let mut records = 0;
         for delivery in batch {
             self.payload.encode(delivery, &mut self.lines);
@@ -157,11 +149,7 @@ impl FileSink {
                 break;
             }
         }
-        if let Err(error) = append(file, &self.lines, self.sync).await {
-            // Best effort: a line that stays torn is ended after reopening.
-            file.set_len(length).await.ok();
-            return Err(error);
-        }
+        self.with_file(|file, lines| file.append(lines)).await?;
         Ok(records)
     }
 }
@@ -171,73 +159,19 @@ impl Sink for FileSink {
         Box::pin(async move {
             match self.write(batch).await {
                 Ok(records) => Outcome::delivered(records),
-                Err(error) => {
-                    self.open = None;
-                    Outcome::default()
-                        .with_retry(format!("cannot write {}: {error}", self.path.display()))
-                }
+                Err(error) => Outcome::default()
+                    .with_retry(format!("cannot write {}: {error}", self.path.display())),
             }
         })
     }
 
     fn close(&mut self) -> BoxFuture<'_, ()> {
         Box::pin(async move {
-            if let Some(file) = self.open.take()
-                && let Err(error) = file.sync_all().await
-            {
+            if let Err(error) = self.with_file(|file, _| file.close()).await {
                 tracing::warn!(path = %self.path.display(), %error, "the file could not be forced to the disk");
             }
         })
     }
-}
-
-async fn append(file: &mut File, lines: &[u8], sync: bool) -> io::Result<()> {
-    file.set_max_buf_size(lines.len().max(1));
-    file.write_all(lines).await?;
-    file.flush().await?;
-    if sync { file.sync_data().await } else { Ok(()) }
-}
-
-/// The open file, opened anew when its path leads elsewhere by now, with its
-/// length and whether its last line is torn.
-async fn current<'a>(
-    open: &'a mut Option<File>,
-    path: &Path,
-) -> io::Result<(&'a mut File, u64, bool)> {
-    if let Some(file) = open.take()
-        && let Some(length) = length_at(&file, path).await?
-    {
-        return Ok((open.insert(file), length, false));
-    }
-    let mut file = File::options()
-        .read(true)
-        .append(true)
-        .create(true)
-        .mode(0o640)
-        .open(path)
-        .await?;
-    let metadata = file.metadata().await?;
-    if !metadata.is_file() {
-        return Err(io::Error::other("it is no regular file"));
-    }
-    let torn = metadata.len() > 0 && last_byte(&mut file).await? != b'\n';
-    Ok((open.insert(file), metadata.len(), torn))
-}
-
-/// Length of the file; `None` when it is no longer the one at `path`.
-async fn length_at(file: &File, path: &Path) -> io::Result<Option<u64>> {
-    let found = match tokio::fs::metadata(path).await {
-        Ok(found) => found,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-        Err(error) => return Err(error),
-    };
-    let ours = file.metadata().await?;
-    Ok((found.dev() == ours.dev() && found.ino() == ours.ino()).then_some(ours.len()))
-}
-
-async fn last_byte(file: &mut File) -> io::Result<u8> {
-    file.seek(SeekFrom::End(-1)).await?;
-    file.read_u8().await
 }
 
 #[cfg(test)]

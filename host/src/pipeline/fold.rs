@@ -12,6 +12,7 @@ use sidewatch_store::{Closed, Parked};
 
 use super::Processor;
 use super::durable::Durable;
+use super::gathering::Gathering;
 use super::join::Join;
 use super::status::Status;
 use crate::config::JoinSettings;
@@ -103,6 +104,7 @@ impl Folder {
         let acknowledger = receiver.acknowledger();
         let mut arrived = Vec::with_capacity(BATCH);
         let mut ready = Vec::with_capacity(BATCH);
+        let mut gathering = Gathering::new(BATCH, Instant::now());
         loop {
             let waiting = self.join.as_ref().is_some_and(|(join, _)| join.len() > 0);
             let taken = if waiting {
@@ -111,6 +113,7 @@ impl Folder {
                 receiver.receive(&mut arrived, BATCH)
             };
             count(&self.status.pipeline.received, taken);
+            let next = gathering.next(taken, Instant::now());
             if let Some(durable) = &mut self.durable {
                 durable.note_origins(&arrived);
             }
@@ -126,6 +129,9 @@ impl Folder {
             }
             if ended || kept.is_err() {
                 break;
+            }
+            if let Some(next) = next {
+                std::thread::sleep(next.saturating_duration_since(Instant::now()));
             }
         }
         self.status.alive.store(false, Ordering::Release);

@@ -13,6 +13,7 @@ pub mod durable;
 mod error;
 pub mod findings;
 mod fold;
+mod gathering;
 pub mod hidden_clients;
 mod join;
 mod outbox;

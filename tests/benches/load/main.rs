@@ -4,7 +4,7 @@
 //!
 //! 1. nginx without a mirror, with a mirror to a bare hyper server that answers
 //!    204, and with a mirror to Sidewatch (pack `mattermost`, its rules, a file
-//!    sink), by turns: requests per second, p99, and the target's CPU time per
+//!    sink) with and without its store on disk, by turns: requests per second, p99, and the target's CPU time per
 //!    mirrored request;
 //! 2. the mirror's reply time at 5,000 requests a second;
 //! 3. Sidewatch's memory after half a minute at 20,000 events a second.
@@ -49,10 +49,12 @@ fn main() {
     memory();
 }
 
-/// A sidecar with the pack's rules that writes every event to a file.
-fn sidecar(directory: &Path) -> Sidecar {
+/// A sidecar with the pack's rules that writes every event to a file; with
+/// `durable`, every batch is committed to the disk first.
+fn sidecar(directory: &Path, durable: bool) -> Sidecar {
     let socket = directory.join("mirror.sock");
     Sidecar::in_directory(directory)
+        .section(&format!("[store]\nenabled = {durable}"))
         .source(
             "mirror",
             &format!("type = \"mirror\"\npack = \"mattermost\"\nsocket = {socket:?}"),
@@ -79,27 +81,42 @@ fn pin(process: u32, core: usize) {
     }
 }
 
+const CONTENDERS: [&str; 4] = [
+    "none",
+    "bare hyper 204",
+    "Sidewatch in memory",
+    "Sidewatch durable",
+];
+
 fn behind_nginx() {
     let directory = tempfile::tempdir().unwrap();
-    let [off, bare_side, our_side] =
-        ["off", "bare", "sidewatch"].map(|name| directory.path().join(name));
-    for path in [&off, &bare_side, &our_side] {
+    let sides = ["off", "bare", "memory", "durable"].map(|name| directory.path().join(name));
+    for path in &sides {
         std::fs::create_dir_all(path).unwrap();
     }
-    let bare = Bare::start(&bare_side.join("mirror.sock"));
-    let ours = sidecar(&our_side);
+    let bare = Bare::start(&sides[1].join("mirror.sock"));
+    let in_memory = sidecar(&sides[2], false);
+    let durable = sidecar(&sides[3], true);
     let fronts = [
-        Nginx::in_directory(&off).without_mirror().start(),
-        Nginx::in_directory(&bare_side).start(),
-        Nginx::in_directory(&our_side).start(),
+        Nginx::in_directory(&sides[0]).without_mirror().start(),
+        Nginx::in_directory(&sides[1]).start(),
+        Nginx::in_directory(&sides[2]).start(),
+        Nginx::in_directory(&sides[3]).start(),
     ];
     for front in &fronts {
         pin(front.process_id(), 0);
     }
-    pin(bare.process_id(), 1);
-    pin(ours.process_id(), 1);
-    let targets = [None, Some(bare.process_id()), Some(ours.process_id())];
-    let mut rounds: Vec<[Measured; 3]> = Vec::new();
+    let processes = [
+        bare.process_id(),
+        in_memory.process_id(),
+        durable.process_id(),
+    ];
+    for process in processes {
+        pin(process, 1);
+    }
+    let [first, second, third] = processes.map(Some);
+    let targets = [None, first, second, third];
+    let mut rounds: Vec<Round> = Vec::new();
     // The first round warms everything up.
     for _ in 0..=ROUNDS {
         rounds.push(std::array::from_fn(|at| {
@@ -107,33 +124,41 @@ fn behind_nginx() {
         }));
     }
     rounds.remove(0);
+    print(&rounds);
+    for ours in [in_memory, durable] {
+        println!("Sidewatch's events: {}", ours.shares("mirror"));
+        ours.stop();
+    }
+}
+
+type Round = [Measured; CONTENDERS.len()];
+
+fn print(rounds: &[Round]) {
     println!("behind nginx, median of {ROUNDS} rounds of {SECONDS} s");
     println!(
         "{:<22} {:>10} {:>9} {:>22}",
         "mirror", "requests/s", "p99 ms", "target CPU us/request"
     );
-    for (at, name) in ["none", "bare hyper 204", "Sidewatch"]
-        .into_iter()
-        .enumerate()
-    {
+    for (at, name) in CONTENDERS.into_iter().enumerate() {
         println!(
             "{name:<22} {:>10.0} {:>9.2} {:>22.1}",
-            median(&rounds, |round| round[at].rate),
-            median(&rounds, |round| round[at].p99_ms),
-            median(&rounds, |round| round[at].cpu_us),
+            median(rounds, |round| round[at].rate),
+            median(rounds, |round| round[at].p99_ms),
+            median(rounds, |round| round[at].cpu_us),
         );
     }
-    println!(
-        "Sidewatch against bare, paired: requests/s {:.3}x, p99 {:.2}x, CPU {:.2}x",
-        median(&rounds, |round| round[2].rate / round[1].rate),
-        median(&rounds, |round| round[2].p99_ms / round[1].p99_ms),
-        median(&rounds, |round| round[2].cpu_us / round[1].cpu_us),
-    );
-    println!("Sidewatch's events: {}", ours.shares("mirror"));
-    ours.stop();
+    for ours in [2, 3] {
+        println!(
+            "{} against bare, paired: requests/s {:.3}x, p99 {:.2}x, CPU {:.2}x",
+            CONTENDERS[ours],
+            median(rounds, |round| round[ours].rate / round[1].rate),
+            median(rounds, |round| round[ours].p99_ms / round[1].p99_ms),
+            median(rounds, |round| round[ours].cpu_us / round[1].cpu_us),
+        );
+    }
 }
 
-fn median(rounds: &[[Measured; 3]], figure: impl Fn(&[Measured; 3]) -> f64) -> f64 {
+fn median(rounds: &[Round], figure: impl Fn(&Round) -> f64) -> f64 {
     let mut values: Vec<f64> = rounds.iter().map(figure).collect();
     values.sort_by(f64::total_cmp);
     values[values.len() / 2]
@@ -141,7 +166,7 @@ fn median(rounds: &[[Measured; 3]], figure: impl Fn(&[Measured; 3]) -> f64) -> f
 
 fn replies() {
     let directory = tempfile::tempdir().unwrap();
-    let ours = sidecar(directory.path());
+    let ours = sidecar(directory.path(), true);
     let socket = directory.path().join("mirror.sock");
     let mut times = paced::one_by_one(&socket, 5_000, Duration::from_secs(10));
     times.sort_unstable();
@@ -157,18 +182,21 @@ fn replies() {
 }
 
 fn memory() {
-    let directory = tempfile::tempdir().unwrap();
-    let ours = sidecar(directory.path());
-    let socket = directory.path().join("mirror.sock");
-    let seconds = Duration::from_secs(30);
-    let sent = paced::in_bursts(&socket, 20_000, seconds);
-    let held = ours.resident_bytes();
-    println!(
-        "memory after {} s at {:.0} events/s of 5,000 users: {:.1} MiB resident; {}",
-        seconds.as_secs(),
-        sent as f64 / seconds.as_secs_f64(),
-        held as f64 / 1_048_576.0,
-        ours.shares("mirror")
-    );
-    ours.stop();
+    for durable in [false, true] {
+        let directory = tempfile::tempdir().unwrap();
+        let ours = sidecar(directory.path(), durable);
+        let socket = directory.path().join("mirror.sock");
+        let seconds = Duration::from_secs(30);
+        let sent = paced::in_bursts(&socket, 20_000, seconds);
+        let held = ours.resident_bytes();
+        println!(
+            "{} after {} s at {:.0} events/s of 5,000 users: {:.1} MiB resident; {}",
+            if durable { "durable" } else { "in memory" },
+            seconds.as_secs(),
+            sent as f64 / seconds.as_secs_f64(),
+            held as f64 / 1_048_576.0,
+            ours.shares("mirror")
+        );
+        ours.stop();
+    }
 }

@@ -1,5 +1,8 @@
+//! Files as an operator finds them: appended, rotated, emptied, torn.
+
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
 
 use super::*;
 use crate::sample;
