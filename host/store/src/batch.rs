@@ -4,6 +4,7 @@
 //! tags are passed over, so an older release reads what a newer one wrote as
 //! far as it can.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use sidewatch_event::record::{Dictionary, Shared};
@@ -21,6 +22,9 @@ pub(crate) const STATES: u8 = 5;
 pub(crate) const PARKED: u8 = 6;
 pub(crate) const UNPARKED: u8 = 7;
 pub(crate) const RECORDS: u8 = 8;
+/// The sinks the records that follow go to, together: who is not among them
+/// need not read them.
+pub(crate) const ADDRESSEES: u8 = 9;
 
 /// A record and the sinks it goes to: bit 0 is the first sink.
 #[derive(Debug, Clone)]
@@ -194,6 +198,8 @@ impl Batch {
             });
         }
         if !self.records.is_empty() {
+            let all = self.records.iter().fold(0, |all, one| all | one.sinks);
+            section(out, ADDRESSEES, |out| put_integer(out, all));
             section(out, RECORDS, |out| put_records(&self.records, scratch, out));
         }
     }
@@ -278,8 +284,8 @@ fn put_records(records: &[Outgoing], scratch: &mut Scratch, out: &mut Vec<u8>) {
     let Scratch { dictionary, body } = scratch;
     dictionary.clear();
     body.clear();
-    // Events written inside findings, which are few and come first.
-    let mut written: Vec<(usize, u64)> = Vec::new();
+    // Events written inside findings, by their address.
+    let mut written: HashMap<usize, u64> = HashMap::new();
     let mut events = 0;
     for Outgoing { delivery, sinks } in records {
         put_integer(body, *sinks);
@@ -303,7 +309,7 @@ fn put_records(records: &[Outgoing], scratch: &mut Scratch, out: &mut Vec<u8>) {
                     None => {
                         body.push(FINDING_WITH_EVENT);
                         dictionary.put_event(&finding.event, body);
-                        written.push((Arc::as_ptr(&finding.event).addr(), events));
+                        written.insert(Arc::as_ptr(&finding.event).addr(), events);
                         events += 1;
                     }
                 }
@@ -316,12 +322,11 @@ fn put_records(records: &[Outgoing], scratch: &mut Scratch, out: &mut Vec<u8>) {
     out.extend_from_slice(body);
 }
 
-fn known(written: &[(usize, u64)], event: &Arc<Event>) -> Option<u64> {
-    let address = Arc::as_ptr(event).addr();
-    written
-        .iter()
-        .find(|(known, _)| *known == address)
-        .map(|(_, number)| *number)
+fn known(written: &HashMap<usize, u64>, event: &Arc<Event>) -> Option<u64> {
+    if written.is_empty() {
+        return None;
+    }
+    written.get(&Arc::as_ptr(event).addr()).copied()
 }
 
 /// Reads a [`RECORDS`] section.

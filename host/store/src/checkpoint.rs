@@ -18,13 +18,21 @@ use crate::shared::Shared;
 /// Bytes of changed states gathered before they are written.
 const GATHERED: usize = 16 << 20;
 
+/// What a frame changed.
+pub(crate) enum Change<'a> {
+    /// A rule's state under a key; none when it was forgotten.
+    State(&'a str, u64, Option<batch::StoredState<'a>>),
+    /// Where reading of a file goes on.
+    Position(u128, u64),
+}
+
 /// Tells the changes of the frames after `applied` up to `until`, in order.
 pub(crate) fn changes(
     directory: &Path,
     segments: Vec<Segment>,
     applied: u64,
     until: u64,
-    mut tell: impl FnMut(u64, &str, u64, Option<batch::StoredState<'_>>),
+    mut tell: impl FnMut(u64, Change<'_>),
 ) -> Result<(), StoreError> {
     let mut walk = Walk::new(directory, segments, applied + 1);
     let mut more = true;
@@ -35,11 +43,18 @@ pub(crate) fn changes(
             if done {
                 return;
             }
-            for (_, reader) in sections(payload).filter(|(tag, _)| *tag == batch::STATES) {
-                // A section that cannot be read ends there; its frame is whole,
-                // so it was written so.
-                let _complete =
-                    read_states(reader, |rule, key, state| tell(sequence, rule, key, state));
+            for (tag, reader) in sections(payload) {
+                if tag == batch::POSITIONS {
+                    batch::read_positions(reader, |file, offset| {
+                        tell(sequence, Change::Position(file, offset));
+                    });
+                } else if tag == batch::STATES {
+                    // A section that cannot be read ends there; its frame is
+                    // whole, so it was written so.
+                    let _complete = read_states(reader, |rule, key, state| {
+                        tell(sequence, Change::State(rule, key, state));
+                    });
+                }
             }
         })? && !done;
     }
@@ -53,7 +68,7 @@ pub(crate) fn bring_up(index: &Index, shared: &Shared, until: u64) -> Result<(),
         return Ok(());
     }
     let segments = shared.lock().segments.iter().cloned().collect();
-    let mut gathered = Changes::new();
+    let mut gathered = Changes::default();
     let mut bytes = 0;
     let mut written = Ok(());
     let mut last = applied;
@@ -62,21 +77,28 @@ pub(crate) fn bring_up(index: &Index, shared: &Shared, until: u64) -> Result<(),
         segments,
         applied,
         until,
-        |sequence, rule, key, state| {
+        |sequence, change| {
             if bytes > GATHERED && sequence > last && written.is_ok() {
                 // Complete up to the frame before this one.
                 written = index.apply(&gathered, sequence - 1);
-                gathered.clear();
+                gathered = Changes::default();
                 bytes = 0;
             }
             last = sequence;
+            let (rule, key, state) = match change {
+                Change::State(rule, key, state) => (rule, key, state),
+                Change::Position(file, offset) => {
+                    gathered.positions.insert(file, offset);
+                    return;
+                }
+            };
             let state = state.map(|state| {
                 let mut encoded = Vec::with_capacity(state.bytes.len() + 16);
                 state.write(&mut encoded);
                 encoded
             });
             bytes += 64 + state.as_ref().map_or(0, Vec::len);
-            gathered.insert((rule.to_owned(), key), state);
+            gathered.states.insert((rule.to_owned(), key), state);
         },
     )?;
     written?;

@@ -22,6 +22,8 @@ use crate::shared::{Committed, Shared};
 
 /// Records under one sync after which no further batch joins.
 const GROUP_RECORDS: usize = 4096;
+/// Batches under one sync: large records make small batches.
+const GROUP_BATCHES: usize = 16;
 /// How often progress of the sinks is noted when nothing is committed.
 const IDLE: Duration = Duration::from_millis(50);
 /// Longest wait between two attempts on a disk that refuses.
@@ -100,6 +102,7 @@ impl Worker {
                     let mut records = batch.records.len();
                     group.push(batch);
                     while records < GROUP_RECORDS
+                        && group.len() < GROUP_BATCHES
                         && let Ok(batch) = batches.try_recv()
                     {
                         records += batch.records.len().max(1);
@@ -147,13 +150,17 @@ impl Worker {
         true
     }
 
-    /// Adds records that are offered again. Dropping and offering again get
-    /// into the same frame, so that no finding is lost in between.
+    /// Adds records that are offered again. They go into the first frame,
+    /// which is the one that tells of the drop: a torn write cannot part them.
     fn take_carried(&mut self, group: &mut Vec<Box<Batch>>) {
         let carried = std::mem::take(&mut self.shared.lock().carried);
-        if !carried.is_empty() {
-            self.carried += carried.len() as u64;
-            group.push(Box::new(Batch::of(carried, 0)));
+        if carried.is_empty() {
+            return;
+        }
+        self.carried += carried.len() as u64;
+        match group.first_mut() {
+            Some(first) => first.records.extend(carried),
+            None => group.push(Box::new(Batch::of(carried, 0))),
         }
     }
 
@@ -217,7 +224,8 @@ impl Worker {
         if let Err(error) = room::enforce(&self.shared, true) {
             tracing::warn!(%error, "no room can be made in the journal");
         }
-        self.clear_away();
+        // There is no room to write down first how far the sinks came.
+        self.remove_unneeded();
     }
 
     /// Writes the group's frames once.
@@ -280,11 +288,7 @@ impl Worker {
 
     /// The oldest frame that is needed for states or waiting halves.
     fn replay_from(&self) -> u64 {
-        let parked = self
-            .parked
-            .front()
-            .map_or(u64::MAX, |(sequence, _)| *sequence);
-        (self.shared.applied.load(Ordering::Acquire) + 1).min(parked)
+        (self.shared.applied.load(Ordering::Acquire) + 1).min(self.oldest_parked())
     }
 
     /// The frames are in safety: everybody may know.
@@ -305,11 +309,14 @@ impl Worker {
         }
         self.next = sequence;
         let new_segment = written.segment.is_some();
+        let records = frames.iter().flat_map(|frame| &frame.records);
+        let addressees = records.fold(0, |all, one| all | one.sinks);
         {
             let mut state = self.shared.lock();
             state.segments.extend(written.segment);
             if let Some(open) = state.segments.back_mut() {
                 open.bytes = written.length;
+                open.addressees |= addressees;
             }
             // Sinks have gone on meanwhile; only what was offered is ours.
             for (progress, written) in state.progress.iter_mut().zip(&written.progress) {
@@ -367,29 +374,43 @@ impl Worker {
         }
     }
 
-    /// Writes down how far the sinks came, if that is news.
-    fn note_progress(&mut self, sync: bool) {
+    /// Writes down how far the sinks came, if that is news. Whether the disk
+    /// knows it (with `sync`) or will with the next sync.
+    fn note_progress(&mut self, sync: bool) -> bool {
         let news = std::mem::take(&mut self.shared.lock().progress_changed);
         if !news && !sync {
-            return;
+            return true;
         }
         let mut group = vec![Box::new(Batch::default())];
         match self.attempt(&group, sync) {
-            Ok(written) => self.accept(&mut group, written),
+            Ok(written) => {
+                self.accept(&mut group, written);
+                true
+            }
             Err(error) => {
                 // At worst records are delivered again, with the same ids.
                 tracing::warn!(%error, "the progress of the sinks cannot be written for now");
                 self.shared.lock().progress_changed = true;
+                false
             }
         }
     }
 
-    fn clear_away(&self) {
-        let parked = self
-            .parked
-            .front()
-            .map_or(u64::MAX, |(sequence, _)| *sequence);
-        for segment in room::unneeded(&self.shared, parked) {
+    /// Removes segments nobody needs, once the disk knows that: after a power
+    /// loss a sink must not be sent back to records that are gone.
+    fn clear_away(&mut self) {
+        if room::has_unneeded(&self.shared, self.oldest_parked()) && self.note_progress(true) {
+            self.remove_unneeded();
+        }
+    }
+
+    fn oldest_parked(&self) -> u64 {
+        let oldest = self.parked.front();
+        oldest.map_or(u64::MAX, |(sequence, _)| *sequence)
+    }
+
+    fn remove_unneeded(&self) {
+        for segment in room::unneeded(&self.shared, self.oldest_parked()) {
             if let Err(error) = self.journal.remove(&segment) {
                 tracing::warn!(%error, "a journal segment that is no longer needed stays");
             }

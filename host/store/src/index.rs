@@ -23,12 +23,23 @@ const CACHE: usize = 4 << 20;
 const META: TableDefinition<'_, &str, u64> = TableDefinition::new("meta");
 const RULES: TableDefinition<'_, &str, u32> = TableDefinition::new("rules");
 const STATES: TableDefinition<'_, (u32, u64), &[u8]> = TableDefinition::new("states");
+const POSITIONS: TableDefinition<'_, u128, u64> = TableDefinition::new("positions");
 const DEAD: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("dead_letters");
 const APPLIED: &str = "applied";
 const LAST_DEAD: &str = "last_dead_letter";
 
-/// Changed states by rule and key; none for those forgotten.
-pub(crate) type Changes = BTreeMap<(String, u64), Option<Vec<u8>>>;
+/// Most read positions kept; with more, they begin anew.
+const MOST_POSITIONS: u64 = 20_000;
+
+/// What the frames since the last time changed.
+#[derive(Debug, Default)]
+pub(crate) struct Changes {
+    /// States by rule and key; none for those forgotten.
+    pub(crate) states: BTreeMap<(String, u64), Option<Vec<u8>>>,
+    /// Offsets by file. States and positions have to be of the same frame, or
+    /// a line would count twice where the end of the journal was damaged.
+    pub(crate) positions: BTreeMap<u128, u64>,
+}
 
 pub(crate) struct Index {
     database: Database,
@@ -70,6 +81,7 @@ impl Index {
             transaction.open_table(META)?;
             transaction.open_table(RULES)?;
             transaction.open_table(STATES)?;
+            transaction.open_table(POSITIONS)?;
             transaction.open_table(DEAD)?;
             transaction.commit()?;
             let index = Self {
@@ -81,6 +93,9 @@ impl Index {
                 entry?;
             }
             for entry in reading.open_table(DEAD)?.iter()? {
+                entry?;
+            }
+            for entry in reading.open_table(POSITIONS)?.iter()? {
                 entry?;
             }
             drop(reading);
@@ -108,7 +123,7 @@ impl Index {
                 let mut rules = transaction.open_table(RULES)?;
                 let mut states = transaction.open_table(STATES)?;
                 let mut last: Option<(&str, u32)> = None;
-                for ((rule, key), state) in changes {
+                for ((rule, key), state) in &changes.states {
                     let number = match last.filter(|(known, _)| known == rule) {
                         Some((_, number)) => number,
                         None => rule_number(&mut rules, rule)?,
@@ -119,9 +134,29 @@ impl Index {
                         None => drop(states.remove((number, *key))?),
                     }
                 }
+                let mut positions = transaction.open_table(POSITIONS)?;
+                if redb::ReadableTableMetadata::len(&positions)? > MOST_POSITIONS {
+                    positions.retain(|_, _| false)?;
+                }
+                for (file, offset) in &changes.positions {
+                    positions.insert(file, offset)?;
+                }
                 transaction.open_table(META)?.insert(APPLIED, applied)?;
             }
             Ok(transaction.commit()?)
+        })
+    }
+
+    /// The read positions as of the last frame whose states are in here.
+    pub(crate) fn positions(&self) -> Result<Vec<(u128, u64)>, StoreError> {
+        self.attempt(|| {
+            let positions = self.database.begin_read()?.open_table(POSITIONS)?;
+            let mut found = Vec::new();
+            for entry in positions.iter()? {
+                let (file, offset) = entry?;
+                found.push((file.value(), offset.value()));
+            }
+            Ok(found)
         })
     }
 

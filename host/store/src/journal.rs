@@ -49,7 +49,11 @@ impl Journal {
         File::open(&self.directory)?.sync_all()?;
         self.open = Some(file);
         self.length = 0;
-        Ok(Segment { first, bytes: 0 })
+        Ok(Segment {
+            first,
+            bytes: 0,
+            addressees: 0,
+        })
     }
 
     /// Appends frames and forces them to the disk. After an error nothing of

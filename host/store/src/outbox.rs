@@ -140,6 +140,29 @@ impl Outbox {
         }
     }
 
+    /// As [`Outbox::receive`], but adds none when there are none for now. Long
+    /// stretches for other sinks are passed over first.
+    ///
+    /// # Errors
+    /// The journal cannot be read for now.
+    pub async fn receive_available(
+        &mut self,
+        limit: usize,
+        into: &mut Vec<Delivery>,
+    ) -> Result<(), StoreError> {
+        loop {
+            match self.take_from_memory(limit.max(1), into) {
+                Place::Found | Place::End => return Ok(()),
+                Place::Older => {
+                    if self.take_from_file(limit.max(1), into)? {
+                        return Ok(());
+                    }
+                    tokio::task::yield_now().await;
+                }
+            }
+        }
+    }
+
     /// What is there without waiting, from memory.
     fn take_from_memory(&mut self, limit: usize, into: &mut Vec<Delivery>) -> Place {
         let shared = Arc::clone(&self.shared);
@@ -211,6 +234,7 @@ impl Outbox {
             };
         }
         if into.len() > before {
+            state.set_given(self.sink, self.given.len(), self.at);
             return Place::Found;
         }
         self.pass_over(&mut state);
@@ -265,6 +289,10 @@ impl Outbox {
             };
             self.read = None;
         }
+        if into.len() > before {
+            let mut state = self.shared.lock();
+            state.set_given(self.sink, self.given.len(), self.at);
+        }
         Ok(into.len() > before)
     }
 
@@ -310,6 +338,9 @@ impl Outbox {
     fn next_frame(&mut self, name: &str, window_from: u64) -> Result<Found, StoreError> {
         let directory = self.shared.directory.clone();
         let at = self.at.sequence;
+        if self.is_segment_for_others() {
+            return Ok(Found::End);
+        }
         let Some(walk) = self.walk_at()? else {
             return Ok(Found::End);
         };
@@ -321,6 +352,16 @@ impl Outbox {
                 .map_or(Found::NotForUs(frame.sequence), Found::Records),
             _ => Found::End,
         })
+    }
+
+    /// Whether the segment we are in holds nothing for us.
+    fn is_segment_for_others(&self) -> bool {
+        let state = self.shared.lock();
+        let after = state
+            .segments
+            .partition_point(|segment| segment.first <= self.at.sequence);
+        let segment = after.checked_sub(1).and_then(|at| state.segments.get(at));
+        segment.is_some_and(|segment| segment.addressees >> self.sink & 1 == 0)
     }
 
     /// First frame of the segment after ours.
@@ -424,28 +465,22 @@ impl Outbox {
     /// Says what became of the oldest records given out.
     pub fn settle(&mut self, settled: Settled) {
         let finished = settled.finished.min(self.given.len());
-        let mut last = None;
+        let Some(last) = self.given.drain(..finished).next_back() else {
+            return;
+        };
         let mut state = self.shared.lock();
+        state.set_given(self.sink, self.given.len(), self.at);
         let Some(progress) = state.progress.get_mut(self.sink) else {
             return;
         };
-        // What was dropped while the sink had it has been counted as dropped.
-        let mut counted = 0;
-        for cursor in self.given.drain(..finished) {
-            if cursor > progress.cursor {
-                counted += 1;
-                last = Some(cursor);
-            }
-        }
-        let Some(last) = last else {
-            return;
-        };
-        progress.cursor = last;
-        let filtered = (settled.filtered as u64).min(counted);
-        let rejected = (settled.rejected as u64).min(counted - filtered);
+        // What is older than these may have been dropped meanwhile.
+        progress.cursor = progress.cursor.max(last);
+        let finished = finished as u64;
+        let filtered = (settled.filtered as u64).min(finished);
+        let rejected = (settled.rejected as u64).min(finished - filtered);
         progress.filtered += filtered;
         progress.rejected += rejected;
-        progress.delivered += counted - filtered - rejected;
+        progress.delivered += finished - filtered - rejected;
         state.progress_changed = true;
     }
 }
@@ -471,6 +506,12 @@ fn decode(sequence: u64, payload: &[u8], name: &str) -> Option<FromFile> {
     let summary = segment::summary(payload);
     let at = summary.sinks.iter().position(|sink| sink == name)?;
     let bit = u32::try_from(at).ok()?;
+    if summary
+        .addressees
+        .is_some_and(|sinks| sinks >> bit & 1 == 0)
+    {
+        return None;
+    }
     let mut records = Vec::new();
     for (_, reader) in sections(payload).filter(|(tag, _)| *tag == batch::RECORDS) {
         records = read_records(reader)?;

@@ -29,6 +29,8 @@ pub struct Recovered {
     /// Bytes of the journal that were no whole frame. A torn last frame, which
     /// was never acknowledged, is not counted.
     pub damaged_bytes: u64,
+    /// Frames the database knows of and the journal no longer has.
+    pub missing_frames: u64,
     /// Where a damaged database was put.
     pub damaged_database: Option<PathBuf>,
     /// Sinks that are configured no more, and how many records waited.

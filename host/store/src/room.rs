@@ -11,6 +11,11 @@ use crate::progress::{Cursor, WhenFull};
 use crate::segment::{self, Segment, Walk};
 use crate::shared::{Shared, State};
 
+/// Bytes a finding takes beside its event, roughly.
+const FINDING: usize = 1024;
+/// Most bytes of findings kept at once: they go into one frame.
+const MOST_KEPT: usize = 64 << 20;
+
 /// What is to be done about a sink.
 enum Excess {
     /// Nothing may be taken until it has caught up.
@@ -67,11 +72,18 @@ fn drop_before(shared: &Shared, sink: usize, first: u64) -> Result<(), StoreErro
     };
     let offered = offered_before(shared, &segments, first, &policy.name)?;
     let findings = if policy.when_full == WhenFull::DropByPriority {
-        findings(shared, &segments, from, first, &policy.name)?
+        let dropped = shared.lock().bytes_between(from.sequence, first);
+        let most = usize::try_from(dropped / 2)
+            .unwrap_or(MOST_KEPT)
+            .min(MOST_KEPT);
+        findings(shared, &segments, from, first, &policy.name, most)?
     } else {
         Vec::new()
     };
     let mut state = shared.lock();
+    // What the sink has in its hands is not dropped: it will say what became
+    // of it.
+    let (held, held_to) = state.given.get(sink).copied().unwrap_or_default();
     let Some(progress) = state.progress.get_mut(sink) else {
         return Ok(());
     };
@@ -79,10 +91,11 @@ fn drop_before(shared: &Shared, sink: usize, first: u64) -> Result<(), StoreErro
         return Ok(());
     }
     let ended = progress.offered - progress.waiting();
-    let skipped = offered.map_or(0, |offered| offered.saturating_sub(ended));
+    let skipped = offered.map_or(0, |offered| offered.saturating_sub(ended + held));
+    let from = progress.cursor.max(held_to);
     let kept: Vec<_> = findings
         .into_iter()
-        .filter(|(cursor, _)| *cursor >= progress.cursor)
+        .filter(|(cursor, _)| *cursor >= from)
         .map(|(_, delivery)| Outgoing {
             delivery,
             sinks: 1 << sink,
@@ -124,17 +137,19 @@ fn offered_before(
     Ok(offered)
 }
 
-/// Findings for a sink from a place up to a frame. When they are most of what
-/// would be dropped, keeping them would make no room, and none are kept.
+/// Findings for a sink from a place up to a frame, the oldest first, because
+/// the first reports of an incident matter most. At most `most` bytes of them:
+/// keeping more would make no room.
 fn findings(
     shared: &Shared,
     segments: &[Segment],
     from: Cursor,
     until: u64,
     sink: &str,
+    most: usize,
 ) -> Result<Vec<(Cursor, Delivery)>, StoreError> {
     let mut found = Vec::new();
-    let (mut all, mut more) = (0_usize, true);
+    let (mut bytes, mut more, mut full) = (0, true, false);
     let mut walk = Walk::new(&shared.directory, segments.to_vec(), from.sequence);
     while more {
         let mut done = false;
@@ -148,30 +163,48 @@ fn findings(
                     if bit.is_none_or(|bit| outgoing.sinks & (1 << bit) == 0) {
                         continue;
                     }
-                    all += 1;
-                    if matches!(outgoing.delivery, Delivery::Finding(_)) {
-                        found.push((Cursor { sequence, record }, outgoing.delivery));
+                    let Delivery::Finding(finding) = &outgoing.delivery else {
+                        continue;
+                    };
+                    bytes += FINDING + finding.event.heap_size();
+                    if bytes > most {
+                        full = true;
+                        return;
                     }
+                    found.push((Cursor { sequence, record }, outgoing.delivery));
                 }
             }
-        })? && !done;
-    }
-    if found.len() > all / 2 {
-        found.clear();
+        })? && !done
+            && !full;
     }
     Ok(found)
 }
 
-/// Takes the segments nobody needs out of the list and gives them.
-pub(crate) fn unneeded(shared: &Shared, oldest_parked: u64) -> Vec<Segment> {
-    let mut state = shared.lock();
-    let needed = state
+/// The oldest frame somebody needs.
+fn needed(shared: &Shared, state: &State, oldest_parked: u64) -> u64 {
+    state
         .progress
         .iter()
         .map(|progress| progress.cursor.sequence)
         .chain([oldest_parked, shared.applied.load(Ordering::Acquire) + 1])
         .min()
-        .unwrap_or(0);
+        .unwrap_or(0)
+}
+
+/// Whether there are segments nobody needs.
+pub(crate) fn has_unneeded(shared: &Shared, oldest_parked: u64) -> bool {
+    let state = shared.lock();
+    let needed = needed(shared, &state, oldest_parked);
+    state
+        .segments
+        .get(1)
+        .is_some_and(|next| next.first <= needed)
+}
+
+/// Takes the segments nobody needs out of the list and gives them.
+pub(crate) fn unneeded(shared: &Shared, oldest_parked: u64) -> Vec<Segment> {
+    let mut state = shared.lock();
+    let needed = needed(shared, &state, oldest_parked);
     let mut gone = Vec::new();
     while let Some(next) = state.segments.get(1) {
         if next.first > needed {

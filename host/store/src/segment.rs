@@ -17,6 +17,8 @@ pub(crate) struct Segment {
     pub(crate) first: u64,
     /// Its length.
     pub(crate) bytes: u64,
+    /// The sinks its records go to; all, when it is of an earlier run.
+    pub(crate) addressees: u64,
 }
 
 pub(crate) fn path(directory: &Path, first: u64) -> PathBuf {
@@ -36,7 +38,11 @@ pub(crate) fn list(directory: &Path) -> Result<Vec<Segment>, StoreError> {
             .and_then(|number| number.parse().ok());
         if let (Some(first), Ok(metadata)) = (first, entry.metadata()) {
             let bytes = metadata.len();
-            segments.push(Segment { first, bytes });
+            segments.push(Segment {
+                first,
+                bytes,
+                addressees: u64::MAX,
+            });
         }
     }
     segments.sort_by_key(|segment| segment.first);
@@ -51,6 +57,8 @@ pub(crate) struct Summary {
     pub(crate) progress: Vec<Progress>,
     /// Oldest frame that is needed for more than the sinks.
     pub(crate) replay_from: u64,
+    /// The sinks its records go to, together.
+    pub(crate) addressees: Option<u64>,
 }
 
 pub(crate) fn summary(payload: &[u8]) -> Summary {
@@ -60,6 +68,7 @@ pub(crate) fn summary(payload: &[u8]) -> Summary {
             batch::SINKS => summary.sinks = batch::read_sinks(reader),
             batch::PROGRESS => summary.progress = batch::read_progress(reader),
             batch::REPLAY_FROM => summary.replay_from = reader.integer().unwrap_or(0),
+            batch::ADDRESSEES => summary.addressees = reader.integer(),
             _ => {}
         }
     }

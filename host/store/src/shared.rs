@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::watch;
 
 use crate::batch::Outgoing;
-use crate::progress::{Policy, Progress};
+use crate::progress::{Cursor, Policy, Progress};
 use crate::segment::Segment;
 
 /// A committed frame that is still in memory.
@@ -28,6 +28,8 @@ pub(crate) struct State {
     /// The last committed frame.
     pub(crate) last: u64,
     pub(crate) progress: Vec<Progress>,
+    /// Records a sink has in its hands, and the place after the last of them.
+    pub(crate) given: Vec<(u64, Cursor)>,
     /// Progress not yet in any frame.
     pub(crate) progress_changed: bool,
     pub(crate) segments: VecDeque<Segment>,
@@ -84,6 +86,20 @@ impl State {
             .partition_point(|segment| segment.first <= sequence)
             .saturating_sub(1);
         self.segments.iter().skip(skipped).map(|it| it.bytes).sum()
+    }
+
+    /// Bytes of the segments from the one of a frame up to one that begins with
+    /// `first`.
+    pub(crate) fn bytes_between(&self, sequence: u64, first: u64) -> u64 {
+        self.bytes_from(sequence)
+            .saturating_sub(self.bytes_from(first))
+    }
+
+    /// A sink has these records in its hands.
+    pub(crate) fn set_given(&mut self, sink: usize, records: usize, to: Cursor) {
+        if let Some(given) = self.given.get_mut(sink) {
+            *given = (records as u64, to);
+        }
     }
 
     pub(crate) fn publish(&mut self, frame: Committed, most: usize) {

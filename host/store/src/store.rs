@@ -11,7 +11,7 @@ use sidewatch_event::Delivery;
 use tokio::sync::watch;
 
 use crate::batch::{Batch, Outgoing, Scratch, StoredState};
-use crate::checkpoint;
+use crate::checkpoint::{self, Change};
 use crate::commit::{Committer, OnCommit, Worker};
 use crate::dead_letters::DeadLetters;
 use crate::error::{StoreError, at};
@@ -99,8 +99,14 @@ impl Store {
         let lock = DirectoryLock::take(&directory)?;
         let (index, damaged_database) = Index::open(&directory)?;
         let segments = segment::list(&directory)?;
-        let scanned = recovery::scan(&directory, &segments)?;
+        let mut scanned = recovery::scan(&directory, &segments)?;
         let applied = index.applied()?;
+        let missing_frames = applied.saturating_sub(scanned.last);
+        if missing_frames > 0 {
+            // The end of the journal is gone. The states know lines of it, so
+            // those must not be read again.
+            scanned.positions.extend(index.positions()?);
+        }
         // A number used before is never used again, not even one that was
         // written and lost.
         let newest = segments.last().map_or(0, |segment| segment.first);
@@ -117,6 +123,7 @@ impl Store {
             state: Mutex::new(State {
                 window_from: next,
                 last: next - 1,
+                given: vec![Default::default(); progress.len()],
                 progress,
                 segments: segments.into(),
                 ..State::default()
@@ -162,6 +169,7 @@ impl Store {
             positions: scanned.positions.into_iter().collect(),
             parked: scanned.parked.into_iter().map(|(_, half)| half).collect(),
             damaged_bytes: scanned.damaged_bytes,
+            missing_frames,
             damaged_database,
             removed_sinks,
         };
@@ -190,15 +198,11 @@ impl Store {
         let applied = self.shared.applied.load(Ordering::Acquire);
         let segments = self.shared.lock().segments.iter().cloned().collect();
         let directory = &self.shared.directory;
-        checkpoint::changes(
-            directory,
-            segments,
-            applied,
-            u64::MAX,
-            |_, rule, key, state| {
+        checkpoint::changes(directory, segments, applied, u64::MAX, |_, change| {
+            if let Change::State(rule, key, state) = change {
                 tell(rule, key, state);
-            },
-        )
+            }
+        })
     }
 
     /// Starts the threads. `on_commit` is called with a batch's receipt once
@@ -338,6 +342,12 @@ pub struct Running {
 }
 
 impl Running {
+    /// Whether one of them has ended.
+    #[must_use]
+    pub fn is_incomplete(&self) -> bool {
+        self.committing.is_finished() || self.checkpointing.is_finished()
+    }
+
     /// Waits until both have ended, which needs the committer to be dropped
     /// and the store to be closed.
     pub fn wait(self) {

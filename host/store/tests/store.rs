@@ -544,3 +544,106 @@ fn a_damaged_database_is_put_aside_and_nothing_acknowledged_is_lost() {
         open.end();
     }
 }
+
+#[test]
+fn when_the_end_of_the_journal_is_gone_what_the_states_know_is_not_read_again() {
+    let directory = tempfile::tempdir().unwrap();
+    let open = Open::at(directory.path());
+    for part in 1..=20_u64 {
+        let mut batch = batch(part, Vec::new());
+        batch.positions.push((7, part * 100));
+        batch.states.rule("r");
+        batch.states.put(
+            1,
+            Some(StoredState {
+                bytes: &part.to_le_bytes(),
+                changed: 1,
+                created: 1,
+                changes: 1,
+            }),
+        );
+        open.commit(batch);
+        open.committed(part);
+    }
+    let store = Arc::clone(&open.store);
+    open.end();
+    store.settle().unwrap();
+    drop(store);
+    let file = journal_files(directory.path()).remove(0);
+    let whole = fs::read(&file).unwrap();
+    fs::write(&file, &whole[..whole.len() / 2]).unwrap();
+    let open = Open::at(directory.path());
+    assert!(open.recovered.missing_frames > 5);
+    assert_eq!(open.recovered.positions, [(7, 2000)]);
+    open.end();
+}
+
+#[test]
+fn what_a_sink_has_in_its_hands_is_not_counted_as_dropped() {
+    let directory = tempfile::tempdir().unwrap();
+    let sinks = vec![policy("hung", WhenFull::DropOldest, 256 * 1024)];
+    let open = Open::with(directory.path(), sinks, 32 * 1024);
+    let mut outbox = open.outbox(0);
+    open.commit(batch(1, records(0..100, 1)));
+    open.committed(1);
+    let mut held = Vec::new();
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .build()
+        .unwrap();
+    runtime.block_on(outbox.receive(60, &mut held)).unwrap();
+    assert_eq!(held.len(), 60);
+    for part in 1..100_u128 {
+        open.commit(batch(
+            part as u64 + 1,
+            records(part * 100..part * 100 + 100, 1),
+        ));
+    }
+    open.committed(100);
+    let dropped = open.store.progress()[0].1.dropped;
+    assert!(dropped > 5_000);
+    outbox.settle(Settled {
+        finished: 60,
+        ..Settled::default()
+    });
+    let waiting = open.store.progress()[0].1.waiting();
+    let rest = take(&mut outbox, usize::try_from(waiting).unwrap());
+    let progress = open.store.progress()[0].1;
+    assert_eq!(progress.delivered, 60 + rest.len() as u64);
+    assert_eq!(progress.delivered + progress.dropped, 10_000);
+    assert_eq!(progress.damaged, 0);
+    open.end();
+}
+
+#[test]
+fn the_few_records_of_one_sink_are_found_behind_many_of_another() {
+    let directory = tempfile::tempdir().unwrap();
+    let open = Open::at(directory.path());
+    let mut rare = open.outbox(1);
+    for part in 0..200_u128 {
+        open.commit(batch(
+            part as u64 + 1,
+            records(part * 100..part * 100 + 100, 0b01),
+        ));
+    }
+    open.commit(batch(201, records([777_777], 0b11)));
+    open.committed(201);
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .build()
+        .unwrap();
+    let mut found = Vec::new();
+    runtime
+        .block_on(rare.receive_available(10, &mut found))
+        .unwrap();
+    assert_eq!(found.len(), 1);
+    rare.settle(Settled {
+        finished: 1,
+        ..Settled::default()
+    });
+    found.clear();
+    runtime
+        .block_on(rare.receive_available(10, &mut found))
+        .unwrap();
+    assert!(found.is_empty(), "and it does not wait for more");
+    assert_eq!(take(&mut open.outbox(0), 20_001).len(), 20_001);
+    open.end();
+}
