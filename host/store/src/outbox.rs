@@ -52,12 +52,12 @@ pub struct Outbox {
     behind: bool,
 }
 
-/// A walk that goes on where it stopped, over the segments there were.
+/// A walk over one segment that goes on where it stopped.
 #[derive(Debug)]
 struct OwnedWalk {
     frames: crate::frame::FrameReader,
-    /// First frame of the following segment.
-    end: u64,
+    /// First frame of the segment.
+    first: u64,
 }
 
 impl std::fmt::Debug for Outbox {
@@ -341,10 +341,10 @@ impl Outbox {
         if self.is_segment_for_others() {
             return Ok(Found::End);
         }
-        let Some(walk) = self.walk_at()? else {
+        let Some((walk, end)) = self.walk_at()? else {
             return Ok(Found::End);
         };
-        let end = walk.end.min(window_from);
+        let end = end.min(window_from);
         let next = walk.frames.next();
         Ok(match next.map_err(crate::error::at("read", &directory))? {
             Some(frame) if frame.sequence < at => Found::Before,
@@ -373,42 +373,44 @@ impl Outbox {
         state.segments.get(after).map(|segment| segment.first)
     }
 
-    fn walk_at(&mut self) -> Result<Option<&mut OwnedWalk>, StoreError> {
+    /// The walk over the segment our place is in, and where that segment ends
+    /// by now: another may have been begun since the walk was.
+    fn walk_at(&mut self) -> Result<Option<(&mut OwnedWalk, u64)>, StoreError> {
+        let (segment, end) = {
+            let state = self.shared.lock();
+            let after = state
+                .segments
+                .partition_point(|segment| segment.first <= self.at.sequence);
+            let segment = state.segments.get(after.saturating_sub(1)).cloned();
+            let end = state
+                .segments
+                .get(after.max(1))
+                .map_or(u64::MAX, |next| next.first);
+            (segment, end)
+        };
+        let Some(segment) = segment else {
+            return Ok(None);
+        };
         if self
             .walk
             .as_ref()
-            .is_some_and(|walk| self.at.sequence >= walk.end)
+            .is_none_or(|walk| walk.first != segment.first)
         {
             self.walk = None;
-        }
-        if self.walk.is_none() {
-            let (segment, end) = {
-                let state = self.shared.lock();
-                let after = state
-                    .segments
-                    .partition_point(|segment| segment.first <= self.at.sequence);
-                let segment = state.segments.get(after.saturating_sub(1)).cloned();
-                let end = state
-                    .segments
-                    .get(after.max(1))
-                    .map_or(u64::MAX, |next| next.first);
-                (segment, end)
-            };
-            let Some(segment) = segment else {
-                return Ok(None);
-            };
             let path = segment::path(&self.shared.directory, segment.first);
             match std::fs::File::open(&path) {
                 Ok(file) => {
-                    let frames = crate::frame::FrameReader::new(file);
-                    self.walk = Some(OwnedWalk { frames, end });
+                    self.walk = Some(OwnedWalk {
+                        frames: crate::frame::FrameReader::new(file),
+                        first: segment.first,
+                    });
                 }
                 // Dropped meanwhile.
                 Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
                 Err(error) => return Err(crate::error::at("open", &path)(error)),
             }
         }
-        Ok(self.walk.as_mut())
+        Ok(self.walk.as_mut().map(|walk| (walk, end)))
     }
 
     /// Frames that could not be read are missing between what we had and what

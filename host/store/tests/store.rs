@@ -647,3 +647,29 @@ fn the_few_records_of_one_sink_are_found_behind_many_of_another() {
     assert_eq!(take(&mut open.outbox(0), 20_001).len(), 20_001);
     open.end();
 }
+
+#[test]
+fn a_sink_that_stays_behind_while_the_journal_grows_misses_nothing() {
+    let directory = tempfile::tempdir().unwrap();
+    let open = Open::at(directory.path());
+    let mut outbox = open.outbox(0);
+    // Beyond the window and less than a segment, so that the segment read is
+    // the one being written when the reading begins.
+    let lag = 4;
+    let mut ids = Vec::new();
+    for part in 0..60_u128 {
+        open.commit(batch(
+            part as u64 + 1,
+            records(part * 100..part * 100 + 100, 0b01),
+        ));
+        open.committed(part as u64 + 1);
+        if part >= lag {
+            ids.extend(take(&mut outbox, 100));
+        }
+    }
+    assert!(open.store.status().segments > 1);
+    ids.extend(take(&mut outbox, 100 * usize::try_from(lag).unwrap()));
+    assert_eq!(ids, numbers(0..6_000));
+    assert_eq!(open.store.progress()[0].1.damaged, 0);
+    open.end();
+}
