@@ -12,7 +12,7 @@ use std::sync::LazyLock;
 use serde::Deserialize;
 use sidewatch_event::{Delivery, Event, Field};
 
-use super::{add_related_places, device_name, extension, label_value, push_new, push_words, write};
+use super::{device_name, extension, label_value, push_new, push_words, write};
 use crate::document::{Entries, Value};
 use crate::json;
 use crate::mattermost::{DATASET, RESOLVED};
@@ -33,6 +33,10 @@ struct Class {
 #[derive(Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Table {
+    /// Events whose actor was written over by the target.
+    target_in_user_id: Vec<String>,
+    /// Events whose target the integration does not see.
+    untargeted: Vec<String>,
     default: Class,
     events: HashMap<String, Class>,
 }
@@ -121,8 +125,9 @@ fn add<'a>(event: &'a Event, entries: &mut Entries<'a>) {
     }
     add_numbers(event, entries);
     add_agent(event, entries);
-    add_labels(event, entries);
-    add_people(event, action, class, entries);
+    add_labels(event, action, entries);
+    add_people(event, action, entries);
+    add_group(event, class, entries);
     let mut tags = vec![Cow::Borrowed("mattermost-audit")];
     if event.own(Field::EventOriginal).is_some() {
         tags.push(Cow::Borrowed("preserve_original_event"));
@@ -195,76 +200,118 @@ fn add_agent<'a>(event: &'a Event, entries: &mut Entries<'a>) {
     }
 }
 
-fn add_labels<'a>(event: &'a Event, entries: &mut Entries<'a>) {
+fn add_labels<'a>(event: &'a Event, action: &str, entries: &mut Entries<'a>) {
+    // It reads objects; an identifier alone stands in a key it does not know.
+    let whole = |name: &str| {
+        CLASSES.events.contains_key(action)
+            || match name {
+                "mattermost.audit.channel.id" => {
+                    event.label("mattermost.audit.channel.name").is_some()
+                }
+                "mattermost.audit.team.id" => event.label("mattermost.audit.team.name").is_some(),
+                _ => true,
+            }
+    };
     for (name, text) in event.labels() {
-        if KEPT.contains(&name) || name.starts_with("mattermost.audit.patch.") {
+        let kept = KEPT.contains(&name) || name.starts_with("mattermost.audit.patch.");
+        if kept && whole(name) {
             entries.push((name, label_value(name, text)));
         }
     }
-    add_related_places(event, entries);
+    for (name, labels) in [
+        (
+            "mattermost.audit.related.channel",
+            &[
+                "mattermost.audit.post.channel.id",
+                "mattermost.audit.channel.id",
+            ][..],
+        ),
+        (
+            "mattermost.audit.related.team",
+            &["mattermost.audit.team.id"],
+        ),
+    ] {
+        let mut words = Vec::new();
+        for label in labels.iter().filter(|label| whole(label)) {
+            push_new(&mut words, event.label(label).unwrap_or_default());
+        }
+        push_words(name, words, entries);
+    }
+}
+
+/// Whom a record is about, as it says itself.
+struct People<'a> {
+    actor: Option<&'a str>,
+    id: Option<&'a str>,
+    name: Option<&'a str>,
+    roles: Option<&'a str>,
 }
 
 /// It knows the actor by id alone, and the user who logs in as a target.
-fn add_people<'a>(
-    event: &'a Event,
-    action: &str,
-    class: &'static Class,
-    entries: &mut Entries<'a>,
-) {
-    let mut users = Vec::new();
+fn people<'a>(event: &'a Event, action: &str) -> People<'a> {
     let own = |field| event.own(field).filter(|text| !text.is_empty());
+    // What we know from other records is none of this one's.
+    let resolved = |field: Field| {
+        let list = event.label(RESOLVED).unwrap_or_default();
+        list.split(',').any(|name| name == field.name())
+    };
     let login = matches!(action, "login" | "completeSaml" | "completeOAuth");
     let named_as_actor = !login || own(Field::SessionId).is_some();
-    let actor = own(Field::UserId).filter(|_| named_as_actor);
-    let succeeded = event.label("mattermost.audit.status") == Some("success");
-    let (id, name, roles) = if login {
-        (Field::UserId, Field::UserName, Field::UserRoles)
-    } else {
-        (
-            Field::UserTargetId,
-            Field::UserTargetName,
-            Field::UserTargetRoles,
-        )
-    };
-    // A name we know from elsewhere is none of the record's.
-    let resolved = event.label(RESOLVED).is_some();
-    let target = |field| {
-        own(field)
-            .filter(|_| (!login || succeeded) && !(resolved && field == Field::UserTargetName))
-    };
+    let actor = own(Field::UserId).filter(|_| named_as_actor && !resolved(Field::UserId));
+    if login && event.label("mattermost.audit.status") == Some("success") {
+        return People {
+            actor,
+            id: own(Field::UserId),
+            name: own(Field::UserName),
+            roles: own(Field::UserRoles),
+        };
+    }
+    let name = own(Field::UserTargetName).filter(|_| !resolved(Field::UserTargetName));
+    let roles = own(Field::UserTargetRoles);
+    let has = |list: &[String]| list.iter().any(|one| one == action);
+    let overwritten = actor.is_none() && !login && has(&CLASSES.target_in_user_id);
+    let whole = name.is_some() || roles.is_some();
+    let shown = whole || !(login || overwritten || has(&CLASSES.untargeted));
+    let id = own(Field::UserTargetId);
+    People {
+        actor: actor.or(id.filter(|_| overwritten)),
+        id: id.filter(|_| shown),
+        name,
+        roles,
+    }
+}
+
+fn add_people<'a>(event: &'a Event, action: &str, entries: &mut Entries<'a>) {
+    let People {
+        actor,
+        id,
+        name,
+        roles,
+    } = people(event, action);
     let changed = event
         .label("mattermost.audit.patch.name")
-        .filter(|patched| action == "patchUser" && target(name) != Some(patched));
-    // Records whose actor was overwritten have the target there.
-    let overwritten = actor.is_none() && !login;
-    push_text(
-        "user.id",
-        actor.or(own(id).filter(|_| overwritten)),
-        entries,
-    );
+        .filter(|patched| action == "patchUser" && name != Some(patched));
+    push_text("user.id", actor, entries);
     push_text("user.changes.name", changed, entries);
-    push_text("user.target.name", target(name), entries);
+    push_text("user.target.name", name, entries);
+    let mut users = Vec::new();
     for text in [changed, actor].into_iter().flatten() {
         push_new(&mut users, text);
     }
-    if let Some(ids) = target(id) {
+    if let Some(ids) = id {
         for one in ids.split(',') {
             push_new(&mut users, one);
         }
-        if !overwritten {
-            // It makes a list of `user_ids`, be there one.
-            let list = ids.contains(',') || action == "addTeamMembers";
-            entries.push((
-                "user.target.id",
-                if list {
-                    Value::List(ids)
-                } else {
-                    Value::Text(ids)
-                },
-            ));
-        }
+        // It makes a list of `user_ids`, be there one.
+        let list = ids.contains(',') || action == "addTeamMembers";
+        let ids = if list {
+            Value::List(ids)
+        } else {
+            Value::Text(ids)
+        };
+        entries.push(("user.target.id", ids));
     }
-    if let Some(roles) = target(roles) {
+    if let Some(roles) = roles {
         entries.push(("user.target.roles", Value::List(roles)));
     }
     push_words("related.user", users, entries);
@@ -272,6 +319,10 @@ fn add_people<'a>(
         .source_ip
         .map(|address| Cow::Owned(address.to_string()));
     push_words("related.ip", addresses.into_iter().collect(), entries);
+}
+
+/// The team as the group, or as the group of the target.
+fn add_group<'a>(event: &'a Event, class: &'static Class, entries: &mut Entries<'a>) {
     let (team, title) = match class.group.as_deref() {
         Some("group") => ("group.id", "group.name"),
         Some(_) => ("user.target.group.id", "user.target.group.name"),

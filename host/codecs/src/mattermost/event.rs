@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use sidewatch_event::{Event, Field};
 
-use super::record::{Form, Piece, Record, Slot};
+use super::record::{Piece, Record, Slot};
 use super::table::{AuditTable, Known, Object, Situation};
 use crate::text::cut;
 use crate::{redact, target, time};
@@ -78,9 +78,6 @@ impl<'a> Writer<'a, '_> {
 
     fn envelope(&mut self) {
         self.event.set(Field::EventDataset, super::DATASET);
-        if self.record.form == Form::Plain {
-            self.event.set(Field::SidewatchTrust, "low");
-        }
         if let Some(piece) = self.record.get(Slot::Timestamp) {
             let text = piece.text(&mut self.event.lossy);
             self.event.time = timestamp(&text).unwrap_or(0);
@@ -207,9 +204,19 @@ impl<'a> Writer<'a, '_> {
                     }
                 }
             }
-        } else if let Some(id) = detail(&self.text(Slot::Error), "user_id=") {
+        } else {
             // The account the server found for the name.
-            self.event.set(Field::UserTargetId, id);
+            if let Some(id) = detail(&self.text(Slot::Error), "user_id=") {
+                self.event.set(Field::UserTargetId, id);
+            }
+            for (field, slot) in [
+                (Field::UserTargetId, Slot::TargetId),
+                (Field::UserTargetName, Slot::TargetName),
+                (Field::UserTargetEmail, Slot::TargetEmail),
+                (Field::UserTargetRoles, Slot::TargetRoles),
+            ] {
+                self.roles_or_text(field, slot);
+            }
         }
         if login.is_empty() || (succeeded && self.event.own(Field::UserName).is_some()) {
             return;

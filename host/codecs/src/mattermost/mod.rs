@@ -61,7 +61,7 @@ impl AuditCodec {
         (name == json || name == plain).then(|| Self::new(table).with_plain(name == plain))
     }
 
-    /// Whether plain text is read, too.
+    /// Whether plain text is read, too; then every event is of low trust.
     #[must_use]
     pub fn with_plain(mut self, plain: bool) -> Self {
         self.plain = plain;
@@ -89,6 +89,11 @@ impl AuditCodec {
             object::read(text, &self.table)?
         };
         event::write(&record, &self.table, event);
+        if self.plain {
+            // A line break somebody typed may have begun any line of such a
+            // source, one that looks like JSON too.
+            event.set(Field::SidewatchTrust, "low");
+        }
         if self.original && record.form != record::Form::Plain {
             event.set_with(Field::EventOriginal, |out| {
                 object::original(text, &self.table, out)
