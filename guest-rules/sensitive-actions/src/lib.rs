@@ -19,6 +19,10 @@ use serde::Deserialize;
 /// Seconds within which an act on the same target is the same act.
 const ECHO: u32 = 5;
 
+/// Acts of one incident that are reported each, if they differ from the one
+/// before.
+const EACH: u32 = 16;
+
 const KINDS: &[Kind] = &[
     Kind {
         id: "admin-granted",
@@ -195,7 +199,8 @@ impl Rule for SensitiveActions {
         let (Some(now), Some(false)) = (event.seconds(), self.ignored.get(*kind)) else {
             return;
         };
-        let subject = subject(event.text(TARGET).unwrap_or_default());
+        let [target, changes] = [TARGET, CHANGES].map(|at| event.text(at).unwrap_or_default());
+        let subject = subject(target, changes);
         let Some(incident) = state.0.incidents.get_mut(*kind) else {
             return;
         };
@@ -203,19 +208,20 @@ impl Rule for SensitiveActions {
             return;
         }
         let key = [event.user(), *kind as u64];
-        if incident.occurred(&key, now, subject, Continuation::within(self.quiet)) {
-            incident.subject = subject;
-            let (id, count) = (incident.id, incident.count);
+        let other = incident.subject != subject;
+        let due = incident.occurred(&key, now, subject, Continuation::within(self.quiet));
+        incident.subject = subject;
+        let (id, count) = (incident.id, incident.count);
+        if due || (other && count <= EACH) {
             out.report(finding(*kind, event, code, count, now).incident(id, count));
-        } else {
-            incident.subject = subject;
         }
     }
 }
 
-/// A number that tells targets apart.
-fn subject(target: &str) -> u32 {
-    target.bytes().fold(0x811c_9dc5, |hash, byte| {
+/// A number that tells targets and settings apart.
+fn subject(target: &str, changes: &str) -> u32 {
+    let bytes = target.bytes().chain(changes.bytes());
+    bytes.fold(0x811c_9dc5, |hash, byte| {
         (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193)
     })
 }

@@ -7,9 +7,9 @@
 //! - Many refused permissions within minutes: somebody tries what the account
 //!   may do.
 //!
-//! Invariants: a network is new only where older ones are known, so a user's
-//! first day raises nothing; networks are learnt from events of people who
-//! were let in; memory is bounded.
+//! Invariants: a network is new only where another is known, and on a user's
+//! first day only if it was never seen before; networks are learnt from events
+//! of people who were let in; memory is bounded.
 
 mod state;
 
@@ -168,9 +168,14 @@ impl TakeoverSteps {
             return;
         }
         let before = first.time.saturating_sub(self.settled);
-        if state.0.networks.known_since(event.network(), before)
-            || !state.0.networks.any_since(before)
-        {
+        let networks = &state.0.networks;
+        let unsettled =
+            networks.any_since(before) && !networks.known_since(event.network(), before);
+        // Without a settled one, the network of the first step has to do.
+        let unseen = kind == TOKEN_AFTER_PASSWORD
+            && networks.any_since(first.time)
+            && !networks.known_since(event.network(), now);
+        if !unsettled && !unseen {
             return;
         }
         let incident = match kind {
@@ -197,7 +202,11 @@ impl TakeoverSteps {
         };
         let same = state::short(event.network()) == first.network;
         let finding = Finding::new(kind, format!("{title} {minutes:.0} minutes after {step}"))
-            .score(if same { 0.9 } else { 0.7 })
+            .score(match (unsettled, same) {
+                (true, true) => 0.9,
+                (true, false) => 0.7,
+                (false, _) => 0.5,
+            })
             .with_seconds("first_time", first.time)
             .with_seconds("time", now)
             .with("minutes_between", minutes)
