@@ -1,9 +1,10 @@
-//! Names of users by their identifiers.
+//! Names of users by their identifiers, and identifiers by their sessions.
 //!
 //! Mattermost's audit log tells which name belongs to an identifier; mirrored
 //! requests and most audit records know the identifier alone (or, from a
 //! cookie, its keyed hash). Filling in the name makes them one user for rules
-//! and for people.
+//! and for people. Old servers write the target over the actor; who it was
+//! says the session, which other records name together with its owner.
 //!
 //! Invariants: only pairs the server itself wrote are learnt, never a name
 //! somebody tried at a login nor anything from a source clients can forge;
@@ -22,6 +23,9 @@ const GENERATION: usize = 30_000;
 
 /// Longest identifier or name that is remembered.
 const LONGEST: usize = 128;
+
+/// What a session's identifier is remembered under: no name begins so.
+const SESSION: &str = "\u{1}session ";
 
 /// Names by identifier, keyed hash of the identifier, and e-mail address.
 #[derive(Debug)]
@@ -49,6 +53,7 @@ impl Aliases {
         }
         if event.own(Field::EventDataset) == Some(DATASET) {
             self.learn(event);
+            self.owner(event);
         }
         for (id, name) in [
             (Field::UserId, Field::UserName),
@@ -102,6 +107,33 @@ impl Aliases {
         }
     }
 
+    /// Learns whose session it is, or fills in the actor from it.
+    fn owner(&mut self, event: &mut Event) {
+        let text = |field| {
+            event
+                .own(field)
+                .filter(|text: &&str| !text.is_empty() && text.len() <= LONGEST)
+        };
+        let Some(session) = text(Field::SessionId) else {
+            return;
+        };
+        let session = [SESSION, session].concat();
+        let known = self.name(&session);
+        match (text(Field::UserId), known) {
+            (Some(actor), known) => {
+                let trusted = event.own(Field::SidewatchTrust).is_none();
+                if trusted && known.is_none_or(|known| *known != *actor) {
+                    self.remember(session.into(), &actor.into());
+                }
+            }
+            (None, Some(actor)) => {
+                event.set(Field::UserId, &actor);
+                resolved(event, Field::UserId);
+            }
+            (None, None) => {}
+        }
+    }
+
     fn remember(&mut self, id: Box<str>, name: &Arc<str>) {
         if self.recent.len() >= GENERATION {
             self.older = std::mem::take(&mut self.recent);
@@ -135,9 +167,20 @@ impl Aliases {
         if let Some(known) = known {
             event.set(name, &known);
             if name == Field::UserTargetName {
-                event.set_label(RESOLVED, name.name());
+                resolved(event, name);
             }
         }
+    }
+}
+
+/// Notes that the record itself did not say this.
+fn resolved(event: &mut Event, field: Field) {
+    match event.label(RESOLVED) {
+        Some(others) => {
+            let all = [others, field.name()].join(",");
+            event.set_label(RESOLVED, &all);
+        }
+        None => event.set_label(RESOLVED, field.name()),
     }
 }
 
@@ -194,6 +237,32 @@ mod tests {
         access.set(Field::EventDataset, "mattermost.access");
         aliases.apply(&mut access);
         assert_eq!(name_of(&mut aliases, Field::UserId, "id7"), None);
+    }
+
+    #[test]
+    fn an_actor_that_was_written_over_is_known_by_the_session() {
+        let mut aliases = Aliases::new(Some(key()));
+        let mut named = audit("success", "id7", "zoe");
+        named.set(Field::SessionId, "s1");
+        aliases.apply(&mut named);
+        let mut event = Event::new();
+        event.set(Field::EventDataset, DATASET);
+        event.set(Field::SessionId, "s1");
+        event.set(Field::UserTargetId, "id7");
+        aliases.apply(&mut event);
+        assert_eq!(event.get(Field::UserId), Some("id7"));
+        assert_eq!(event.get(Field::UserName), Some("zoe"));
+        assert_eq!(event.label(RESOLVED), Some("user.id,user.target.name"));
+        // Nothing forged may say whose a session is.
+        let mut forged = audit("success", "id8", "eve");
+        forged.set(Field::SessionId, "s2");
+        forged.set(Field::SidewatchTrust, "low");
+        aliases.apply(&mut forged);
+        let mut event = Event::new();
+        event.set(Field::EventDataset, DATASET);
+        event.set(Field::SessionId, "s2");
+        aliases.apply(&mut event);
+        assert_eq!(event.get(Field::UserId), None);
     }
 
     #[test]
