@@ -48,10 +48,14 @@ lint: ## Formatting, clippy
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --workspace --all-targets -- -D warnings
 
-bench: build ## Rule path, replay, mapping and mirror benches (see README)
-	$(CARGO) bench -p sidewatch-engine --bench rule_path
+BENCHES := rule_path mirror enrich nginx_line mapping mattermost_audit commit lines
+bench: build ## Every bench of the README, one after the other (half an hour; needs wrk)
+	SIDEWATCH_RULES=$(abspath $(TARGET)/rules) $(CARGO) bench --workspace $(addprefix --bench ,$(BENCHES))
+	deploy/bench/contract.sh
 	deploy/bench/replay.sh
 	deploy/bench/archivematica.sh
+	deploy/bench/load.sh
+	deploy/bench/mapping.sh
 
 KILLS ?= 1000
 crash-test: wasm-target test-tools fixtures ## Kill the program KILLS times (1000) under load; nothing may be lost or folded twice

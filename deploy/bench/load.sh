@@ -8,4 +8,4 @@ for program in nginx wrk taskset; do
   command -v "$program" >/dev/null || { echo "$program is missing; on Debian: apt-get install nginx-light wrk util-linux" >&2; exit 1; }
 done
 make build
-SIDEWATCH_RULES="${SIDEWATCH_RULES:-$(realpath -m "${CARGO_TARGET_DIR:-target}")/rules}" cargo bench -q -p integration-tests --bench load
+SIDEWATCH_RULES="${SIDEWATCH_RULES:-$(realpath -m "${CARGO_TARGET_DIR:-target}")/rules}" cargo bench -q --workspace --bench load
