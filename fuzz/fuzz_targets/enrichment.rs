@@ -6,13 +6,14 @@ use std::cell::RefCell;
 use std::net::IpAddr;
 
 use libfuzzer_sys::fuzz_target;
-use sidewatch_enrich::{EnrichSettings, Enricher};
+use sidewatch_enrich::{Cidr, EnrichSettings, Enricher, TrustedProxy};
 use sidewatch_event::{Event, Field};
 
 thread_local! {
     static ENRICHER: RefCell<Enricher> = RefCell::new({
+        let loopback: Cidr = "127.0.0.0/8".parse().expect("a network");
         let settings = EnrichSettings {
-            trusted_proxies: vec!["127.0.0.0/8".parse().expect("a network")],
+            trusted_proxies: vec![TrustedProxy::Network(loopback.0)],
             ..EnrichSettings::default()
         };
         Enricher::new(&settings, [7; 16]).expect("nothing to load")

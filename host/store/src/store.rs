@@ -47,7 +47,7 @@ impl StoreSettings {
         Self {
             directory,
             segment_bytes: 32 << 20,
-            window_bytes: 8 << 20,
+            window_bytes: 4 << 20,
             sinks,
         }
     }
