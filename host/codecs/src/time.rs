@@ -32,11 +32,13 @@ impl Civil {
             .checked_sub(self.offset * 1000)
     }
 
-    /// The time in the zone `offset` seconds east of UTC. Times beyond the
-    /// calendar become the epoch.
+    /// The time in the zone `offset` seconds east of UTC. Times no RFC 3339
+    /// time stamp can write, before the year 0 or after 9999, become the epoch.
     pub(crate) fn from_epoch(epoch: i64, offset: i64) -> Self {
         let shifted = epoch.saturating_add(offset * 1000);
-        let time = DateTime::from_timestamp_millis(shifted).unwrap_or_default();
+        let time = DateTime::from_timestamp_millis(shifted)
+            .filter(|time| (0..=9999).contains(&time.year()))
+            .unwrap_or_default();
         Self {
             year: time.year(),
             month: time.month(),
@@ -333,6 +335,15 @@ mod tests {
             parse_utc("2026-11-21 01:02:03.456789"),
             Some(1_795_222_923_456)
         );
+    }
+
+    #[test]
+    fn what_no_time_stamp_can_write_becomes_the_epoch() {
+        for time in [280_379_743_930_623, -62_198_755_200_000, i64::MAX, i64::MIN] {
+            let mut out = String::new();
+            write_rfc3339(time, &mut out);
+            assert_eq!(out, "1970-01-01T00:00:00.000Z", "{time}");
+        }
     }
 
     #[test]
