@@ -218,7 +218,7 @@ where
     drop(listener);
     let finished = async { while connections.join_next().await.is_some() {} };
     if tokio::time::timeout(GRACE, finished).await.is_err() {
-        tracing::debug!(source = %intake.source(), "connections were cut at shutdown");
+        tracing::warn!(source = %intake.source(), connections = connections.len(), "connections were cut at shutdown; what they had sent and we had not taken is lost");
     }
     Ok(())
 }

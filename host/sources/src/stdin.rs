@@ -1,7 +1,7 @@
 //! Records on standard input, one per line.
 //!
-//! Invariant: reading waits for the pipeline, so nothing is shed, and stops
-//! within a fraction of a second at shutdown even when nothing arrives.
+//! Invariant: reading waits for the pipeline, so nothing is shed. At shutdown
+//! what is there already is read, for a second at most.
 
 use std::fs::File;
 use std::io::{self, Read};
@@ -17,6 +17,7 @@ use crate::intake::Closed;
 use crate::lines::{DEFAULT_LINE_LIMIT, LineBuffer};
 use crate::records::Records;
 use crate::settings::check_range;
+use crate::shutdown::LastReads;
 use crate::{Intake, Shutdown, Source, SourceError, SourceFuture};
 
 /// How often a quiet input looks for shutdown, in milliseconds.
@@ -105,8 +106,17 @@ fn read(
     shutdown: &Shutdown,
 ) -> io::Result<Result<(), Closed>> {
     let mut lines = LineBuffer::new(limit, 256 * 1024, 0);
-    while !shutdown.is_triggered() {
-        if !is_ready(&input)? {
+    let mut last_reads = LastReads::new(shutdown.clone());
+    loop {
+        let ending = last_reads.have_begun();
+        if last_reads.are_over() {
+            tracing::warn!("standard input had not ended at shutdown; the rest is not read");
+            break;
+        }
+        if !is_ready(&input, if ending { 0 } else { LOOK_MS })? {
+            if ending {
+                break;
+            }
             continue;
         }
         match input.read(lines.spare()) {
@@ -131,9 +141,9 @@ fn read(
     Ok(Ok(()))
 }
 
-fn is_ready(input: &impl AsFd) -> io::Result<bool> {
+fn is_ready(input: &impl AsFd, wait_ms: u16) -> io::Result<bool> {
     let mut waited = [PollFd::new(input.as_fd(), PollFlags::POLLIN)];
-    match poll(&mut waited, PollTimeout::from(LOOK_MS)) {
+    match poll(&mut waited, PollTimeout::from(wait_ms)) {
         Ok(ready) => Ok(ready > 0),
         Err(Errno::EINTR) => Ok(false),
         Err(error) => Err(error.into()),

@@ -15,7 +15,7 @@ use std::time::Duration;
 use serde::Deserialize;
 use sidewatch_codecs::Decoder;
 use socket2::{SockRef, TcpKeepalive};
-use tokio::io::AsyncReadExt;
+use tokio::io::{AsyncRead, AsyncReadExt};
 use tokio::sync::Semaphore;
 use tokio_rustls::TlsAcceptor;
 
@@ -24,6 +24,7 @@ use crate::lines::{DEFAULT_LINE_LIMIT, LineBuffer};
 use crate::listen::{self, Bound, require_local};
 use crate::records::Records;
 use crate::settings::check_range;
+use crate::shutdown::{LastReads, SILENCE};
 use crate::stream::Stream;
 use crate::tls::{TlsSettings, secured};
 use crate::{Intake, Shutdown, Source, SourceError, SourceFuture};
@@ -146,27 +147,61 @@ impl Source for TcpSource {
             intake,
             shutdown,
             move |stream, _| {
-                read_until(
-                    ended.clone(),
-                    read(records.clone(), stream, tls.clone(), settings.clone()),
-                )
+                let (records, tls, settings) = (records.clone(), tls.clone(), settings.clone());
+                let last_reads = LastReads::new(ended.clone());
+                async move {
+                    if read(records, stream, tls, settings, last_reads)
+                        .await
+                        .is_err()
+                    {
+                        tracing::debug!("connection ended with the pipeline");
+                    }
+                }
             },
         ))
     }
 }
 
-/// Reads a connection until it closes or shutdown.
-pub(crate) async fn read_until(
-    mut shutdown: Shutdown,
-    reading: impl Future<Output = Result<(), Closed>>,
-) {
-    tokio::select! {
-        () = shutdown.triggered() => {}
-        ended = reading => {
-            if ended.is_err() {
-                tracing::debug!("connection ended with the pipeline");
+/// Reads more of a connection; 0 at its end, and at shutdown once all that had
+/// been sent is read: a sender does not know that it is not ours yet.
+pub(crate) async fn read_more(
+    stream: &mut (impl AsyncRead + Unpin),
+    buffer: &mut [u8],
+    last_reads: &mut LastReads,
+) -> usize {
+    let read = if last_reads.have_begun() {
+        if last_reads.are_over() {
+            tracing::warn!("a connection was still sending at shutdown and was cut");
+            return 0;
+        }
+        let read = tokio::time::timeout(SILENCE, stream.read(buffer)).await;
+        read.unwrap_or(Ok(0))
+    } else {
+        tokio::select! {
+            biased;
+            read = stream.read(buffer) => read,
+            () = last_reads.begin() => {
+                let read = tokio::time::timeout(SILENCE, stream.read(buffer)).await;
+                read.unwrap_or(Ok(0))
             }
         }
+    };
+    read.unwrap_or_else(|error| {
+        tracing::debug!(%error, "connection lost");
+        0
+    })
+}
+
+/// [`secured`], but nobody is waited for at shutdown.
+pub(crate) async fn secured_until(
+    stream: Stream,
+    tls: Option<&TlsAcceptor>,
+    last_reads: &mut LastReads,
+) -> Option<Stream> {
+    tokio::select! {
+        biased;
+        secured = secured(stream, tls) => secured,
+        () = last_reads.begin() => None,
     }
 }
 
@@ -187,9 +222,10 @@ async fn read(
     stream: Stream,
     tls: Option<TlsAcceptor>,
     settings: TcpSettings,
+    mut last_reads: LastReads,
 ) -> Result<(), Closed> {
     keep_alive(&stream);
-    let Some(mut stream) = secured(stream, tls.as_ref()).await else {
+    let Some(mut stream) = secured_until(stream, tls.as_ref(), &mut last_reads).await else {
         return Ok(());
     };
     let delimiter = match settings.delimiter {
@@ -199,13 +235,9 @@ async fn read(
     let mut lines =
         LineBuffer::new(settings.max_record_bytes, 8 * 1024, 0).with_delimiter(delimiter);
     loop {
-        match stream.read(lines.spare()).await {
-            Ok(0) => break,
-            Ok(count) => lines.filled(count),
-            Err(error) => {
-                tracing::debug!(%error, "connection lost");
-                break;
-            }
+        match read_more(&mut stream, lines.spare(), &mut last_reads).await {
+            0 => break,
+            count => lines.filled(count),
         }
         while let Some(line) = lines.next_line() {
             let record = line.bytes.strip_prefix(b"\n").unwrap_or(line.bytes);

@@ -1,17 +1,18 @@
 //! What makes a file the same file.
 //!
 //! A name is not enough (rotation), an inode neither (it is used again). The
-//! fingerprint hashes device, inode, time of birth and the beginning: the
-//! first line, or its first 1024 bytes. It survives renaming and changes when
-//! a file is cut and written anew.
+//! upper half of a fingerprint is a hash of the beginning (the first line, or
+//! its first 1024 bytes), the lower half one of device, inode and time of
+//! birth. So it survives renaming, changes when a file is cut and written anew,
+//! and its upper half knows copies and packed files.
 
 use std::fs::{File, Metadata};
 use std::hash::Hasher;
-use std::io;
+use std::io::{self, Read};
 use std::os::unix::fs::{FileExt, MetadataExt};
 use std::time::UNIX_EPOCH;
 
-use siphasher::sip128::{Hasher128, SipHasher13};
+use siphasher::sip::SipHasher13;
 
 const HEAD: usize = 1024;
 
@@ -28,12 +29,8 @@ pub(super) fn fingerprint(file: &File, final_: bool) -> io::Result<Option<u128>>
     let mut head = [0; HEAD];
     let length = read_at(file, &mut head, 0)?;
     let head = head.get(..length).unwrap_or_default();
-    // A hole at the beginning is filled by nobody, so NULs count like others.
-    let first_line = memchr::memchr(b'\n', head).and_then(|end| head.get(..=end));
-    let beginning = match first_line {
-        Some(line) => line,
-        None if length == HEAD || final_ => head,
-        None => return Ok(None),
+    let Some(head) = hash_of_head(head, final_) else {
+        return Ok(None);
     };
     let metadata = file.metadata()?;
     let born = metadata
@@ -45,8 +42,33 @@ pub(super) fn fingerprint(file: &File, final_: bool) -> io::Result<Option<u128>>
     hasher.write(&metadata.dev().to_le_bytes());
     hasher.write(&metadata.ino().to_le_bytes());
     hasher.write(&born.to_le_bytes());
+    Ok(Some(u128::from(head) << 64 | u128::from(hasher.finish())))
+}
+
+/// The hash of a beginning, as in the upper half of a fingerprint.
+fn hash_of_head(head: &[u8], final_: bool) -> Option<u64> {
+    // A hole at the beginning is filled by nobody, so NULs count like others.
+    let first_line = memchr::memchr(b'\n', head).and_then(|end| head.get(..=end));
+    let beginning = match first_line {
+        Some(line) => line,
+        None if head.len() == HEAD || final_ => head,
+        None => return None,
+    };
+    let mut hasher = SipHasher13::new();
     hasher.write(beginning);
-    Ok(Some(hasher.finish128().as_u128()))
+    Some(hasher.finish())
+}
+
+/// The upper half of the fingerprint of content read from its beginning.
+pub(super) fn head_of(content: impl Read) -> io::Result<Option<u64>> {
+    let mut head = Vec::with_capacity(HEAD);
+    content.take(HEAD as u64).read_to_end(&mut head)?;
+    Ok(hash_of_head(&head, true))
+}
+
+/// The upper half of a fingerprint.
+pub(super) fn head(fingerprint: u128) -> u64 {
+    (fingerprint >> 64) as u64
 }
 
 /// Reads at a position until `buffer` is full or the file ends.

@@ -2,12 +2,12 @@
 //!
 //! Rename and create: the old file is read to its end (and a while longer,
 //! because its writer may hold it), then the new one from its beginning; files
-//! that were rotated while nobody looked are found beside it.
-//! Copy and truncate: when the copy (`.1`) is there, reading goes on in it, so
-//! nothing is lost; without it, what came since the last look may be lost.
+//! that were rotated while nobody looked, packed ones too, are found beside it.
+//! Copy and truncate: when a copy is there, reading goes on in it, so nothing
+//! is lost; without it, what came since the last look may be lost.
 
 use std::collections::VecDeque;
-use std::fs::Metadata;
+use std::fs::{File, Metadata};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
@@ -15,7 +15,7 @@ use std::time::{Duration, SystemTime};
 use super::fingerprint::{self, Inode};
 use super::opened::{Opened, Stop};
 use super::packed;
-use super::siblings;
+use super::siblings::{self, Look, Missed};
 use super::{FileSettings, LineSink, Start};
 use crate::counters::add;
 use crate::intake::Closed;
@@ -100,7 +100,7 @@ impl Follower {
                 // A file that comes later is new: all of it is to be read.
                 self.start = Start::Beginning;
                 self.rotate_away();
-                self.adopt_siblings(None, sink);
+                self.adopt_siblings(None, sink)?;
                 if self.draining.is_empty() {
                     return Err(error.into());
                 }
@@ -137,7 +137,7 @@ impl Follower {
                 }
             }
             None => {
-                self.adopt_siblings(Some(named), sink);
+                self.adopt_siblings(Some(named), sink)?;
                 self.current = Some(Opened::open(&self.path, self.limit, self.start, sink)?);
                 self.start = Start::Beginning;
             }
@@ -148,18 +148,54 @@ impl Follower {
 
     /// Takes up rotated files that were missed. A file that cannot be read
     /// is passed over: it is not the one we were told to follow.
-    fn adopt_siblings(&mut self, named: Option<Inode>, sink: &LineSink) {
+    fn adopt_siblings(&mut self, named: Option<Inode>, sink: &LineSink) -> Result<(), Stop> {
         let mut held: Vec<_> = self.draining.iter().map(|opened| opened.inode).collect();
         held.extend(named);
-        let thorough = !std::mem::replace(&mut self.searched, true);
-        for path in siblings::unread(&self.path, &held, self.seen, thorough, &*sink.positions) {
-            match Opened::open(&path, self.limit, Start::Beginning, sink) {
-                Ok(opened) => self.draining.push_back(opened),
-                Err(error) => {
-                    tracing::warn!(path = %path.display(), %error, "rotated file skipped")
+        let look = Look {
+            held: &held,
+            known: &self.known(),
+            since: self.seen,
+            thorough: !std::mem::replace(&mut self.searched, true),
+        };
+        for missed in siblings::unread(&self.path, &look, &*sink.positions) {
+            match self.adopt(&missed, sink) {
+                Err(Stop::Failed(error)) => {
+                    tracing::warn!(path = %missed.path.display(), %error, "rotated file skipped");
                 }
+                adopted => adopted?,
             }
         }
+        Ok(())
+    }
+
+    /// What the files we hold are known by.
+    fn known(&self) -> Vec<u128> {
+        let held = self.draining.iter().chain(&self.current);
+        held.filter_map(Opened::fingerprint).collect()
+    }
+
+    fn adopt(&mut self, missed: &Missed, sink: &LineSink) -> Result<(), Stop> {
+        let path = &missed.path;
+        match missed.resume {
+            _ if missed.packed => {
+                // Older lines first.
+                while self.drain(sink)? {}
+                let own = siblings::identity(path, true).map(|own| (own, 0));
+                let Some(from) = missed.resume.or(own) else {
+                    return Ok(());
+                };
+                packed::read_as(File::open(path)?, path, self.limit, sink, from)?;
+            }
+            Some((original, offset)) => {
+                let copy = Opened::resume(path, self.limit, original, offset)?;
+                self.draining.extend(copy);
+            }
+            None => {
+                let opened = Opened::open(path, self.limit, Start::Beginning, sink)?;
+                self.draining.push_back(opened);
+            }
+        }
+        Ok(())
     }
 
     fn rotate_away(&mut self) {
@@ -190,8 +226,15 @@ impl Follower {
         let Some(mut old) = self.current.take() else {
             return Ok(());
         };
-        if old.switch_to_copy(&copy_of(&self.path)).unwrap_or(false) {
+        let copies = siblings::copies(&self.path, self.seen);
+        let mut plain = copies.iter().filter(|copy| !copy.packed);
+        if plain.any(|copy| old.switch_to_copy(&copy.path).unwrap_or(false)) {
             self.draining.push_back(old);
+        } else if let Some(packed) = packed_copy(&old, &copies) {
+            while self.drain(sink)? {}
+            let file = File::open(packed)?;
+            let known = old.fingerprint().unwrap_or_default();
+            packed::read_as(file, packed, self.limit, sink, (known, old.offset()))?;
         } else {
             let pending = old.pending();
             add(&sink.records.intake.counters().lost_bytes, pending);
@@ -221,9 +264,12 @@ impl Follower {
     }
 }
 
-/// Where copying rotation puts the previous content.
-fn copy_of(path: &Path) -> PathBuf {
-    let mut name = path.as_os_str().to_owned();
-    name.push(".1");
-    PathBuf::from(name)
+/// The packed copy that begins like the file we read.
+fn packed_copy<'a>(old: &Opened, copies: &'a [Missed]) -> Option<&'a Path> {
+    let head = old.fingerprint().map(fingerprint::head)?;
+    copies
+        .iter()
+        .filter(|copy| copy.packed)
+        .find(|copy| siblings::identity(&copy.path, true).map(fingerprint::head) == Some(head))
+        .map(|copy| copy.path.as_path())
 }

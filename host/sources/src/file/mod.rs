@@ -172,6 +172,7 @@ impl Source for FileSource {
         let sink = LineSink {
             records: Records { decoder, intake },
             positions,
+            shutdown: shutdown.clone(),
         };
         Box::pin(crate::on_thread("file", move || {
             follow(&settings, &sink, &shutdown);
@@ -184,6 +185,7 @@ impl Source for FileSource {
 struct LineSink {
     records: Records,
     positions: Arc<dyn Positions>,
+    shutdown: Shutdown,
 }
 
 /// Follows all paths until shutdown, or until nothing more can come.

@@ -67,16 +67,39 @@ impl Opened {
         sink: &LineSink,
     ) -> io::Result<Self> {
         let file = File::open(path)?;
-        let metadata = file.metadata()?;
+        let length = file.metadata()?.len();
         let fingerprint = fingerprint::fingerprint(&file, false)?;
-        let known = fingerprint
-            .and_then(|fingerprint| sink.positions.load(fingerprint))
-            .filter(|offset| *offset <= metadata.len());
+        let known = fingerprint.and_then(|fingerprint| sink.positions.load(fingerprint));
         let offset = match (known, start) {
-            (Some(offset), _) => offset,
-            (None, Start::End) => metadata.len(),
+            (Some(offset), _) if ends_line(&file, offset, length)? => offset,
+            (Some(_), _) => {
+                tracing::warn!(path = %path.display(), "file was written anew since it was last read; it is read from its beginning");
+                0
+            }
+            (None, Start::End) => length,
             (None, Start::Beginning) => 0,
         };
+        Self::at(file, limit, fingerprint, offset)
+    }
+
+    /// Goes on in a copy of a known file, under the name of the original; none
+    /// when it is no copy or holds nothing new.
+    pub(super) fn resume(
+        path: &Path,
+        limit: usize,
+        original: u128,
+        offset: u64,
+    ) -> io::Result<Option<Self>> {
+        let file = File::open(path)?;
+        let length = file.metadata()?.len();
+        if offset >= length || !ends_line(&file, offset, length)? {
+            return Ok(None);
+        }
+        Self::at(file, limit, Some(original), offset).map(Some)
+    }
+
+    fn at(file: File, limit: usize, fingerprint: Option<u128>, offset: u64) -> io::Result<Self> {
+        let metadata = file.metadata()?;
         let mut opened = Self {
             inode: fingerprint::inode(&metadata),
             lines: LineBuffer::new(limit, 2 * CHUNK, offset),
@@ -178,6 +201,16 @@ impl Opened {
         Ok(wanted.get(..length) != Some(self.tail.as_slice()))
     }
 
+    /// What the file is known by, once that is known.
+    pub(super) fn fingerprint(&self) -> Option<u128> {
+        self.fingerprint
+    }
+
+    /// Where the first line not handed over begins.
+    pub(super) fn offset(&self) -> u64 {
+        self.lines.offset()
+    }
+
     /// Bytes read that were no complete line.
     pub(super) fn pending(&self) -> u64 {
         self.lines.pending()
@@ -214,6 +247,17 @@ impl Opened {
         self.tail.truncate(read);
         Ok(())
     }
+}
+
+/// Whether a line can end at this offset of a file of that length: stored
+/// offsets are ends of lines, or of the file.
+fn ends_line(file: &File, offset: u64, length: u64) -> io::Result<bool> {
+    if offset == 0 || offset >= length {
+        return Ok(offset <= length);
+    }
+    let mut last = [0];
+    read_at(file, &mut last, offset - 1)?;
+    Ok(last == [b'\n'])
 }
 
 /// The last bytes of `tail` and `chunk` together.

@@ -3,6 +3,8 @@
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 
+use super::fingerprint;
+
 /// Most files remembered; beyond it the memory is cleared, and at worst a file
 /// is read again (with the same event identifiers).
 const MOST: usize = 10_000;
@@ -21,6 +23,10 @@ pub struct Position {
 pub trait Positions: Send + Sync {
     /// The offset stored for the file with this fingerprint.
     fn load(&self, fingerprint: u128) -> Option<u64>;
+
+    /// Fingerprint and offset of the one file that begins so; none when there
+    /// are several, because then the beginning tells nothing.
+    fn of_head(&self, head: u64) -> Option<(u128, u64)>;
 
     /// Everything before `position` was handed to the pipeline.
     fn store(&self, position: Position);
@@ -46,6 +52,15 @@ impl Positions for MemoryPositions {
             .unwrap_or_else(PoisonError::into_inner)
             .get(&fingerprint)
             .copied()
+    }
+
+    fn of_head(&self, head: u64) -> Option<(u128, u64)> {
+        let offsets = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut found = offsets
+            .iter()
+            .filter(|(known, _)| fingerprint::head(**known) == head);
+        let (fingerprint, offset) = found.next()?;
+        found.next().is_none().then_some((*fingerprint, *offset))
     }
 
     fn store(&self, position: Position) {

@@ -163,7 +163,7 @@ impl Intake {
     /// # Errors
     /// The pipeline has ended; the event is dropped and counted as shed.
     pub async fn push(&self, event: Box<Event>) -> Result<(), Closed> {
-        let pushed = match self.senders.0.try_push(event) {
+        let pushed = match self.senders.0.try_push_patiently(event) {
             Err(Refusal::Full(event)) => {
                 self.wake();
                 self.senders.0.push(event).await

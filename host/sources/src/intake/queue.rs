@@ -2,8 +2,10 @@
 //!
 //! Many senders, one receiving thread. Room is measured in units of
 //! [`UNIT`] bytes, so that hostile giant events cannot take more memory than
-//! the configured number of ordinary ones. Waiting senders are served in
-//! order. The receiver takes all there is under one lock.
+//! the configured number of ordinary ones. Senders that can wait get a part of
+//! the room only: a long log that is read for hours must not make a mirror shed
+//! nor whoever waits for an answer wait behind all of it. Waiting senders are
+//! served in order. The receiver takes all there is under one lock.
 
 use std::collections::VecDeque;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
@@ -12,6 +14,9 @@ use std::time::{Duration, Instant};
 use sidewatch_event::Event;
 use tokio::sync::{Semaphore, TryAcquireError, watch};
 
+/// Senders that can wait get one part in so many of the room.
+const PATIENT_PART: usize = 16;
+
 /// Bytes an ordinary event takes; larger ones take several units of room.
 const UNIT: usize = 2 * 1024;
 
@@ -19,6 +24,9 @@ const UNIT: usize = 2 * 1024;
 pub(super) struct Queue {
     room: Semaphore,
     capacity: u32,
+    /// What senders that can wait may take of it.
+    patient_room: Semaphore,
+    patient_capacity: u32,
     inner: Mutex<Inner>,
     arrived: Condvar,
     /// How many events, counted from the first, are in safety.
@@ -30,15 +38,28 @@ struct Inner {
     /// Events ever put in, and ever taken out.
     pushed: u64,
     taken: u64,
-    events: VecDeque<Box<Event>>,
+    events: VecDeque<Queued>,
     receiver_waits: bool,
     senders_gone: bool,
 }
 
+#[derive(Debug)]
+struct Queued {
+    event: Box<Event>,
+    /// The room it takes.
+    units: u32,
+    /// The room it takes of that for senders that can wait.
+    patient_units: u32,
+}
+
 impl Inner {
     /// Gives the event's number, counted from 1.
-    fn push(&mut self, event: Box<Event>) -> u64 {
-        self.events.push_back(event);
+    fn push(&mut self, event: Box<Event>, units: u32, patient_units: u32) -> u64 {
+        self.events.push_back(Queued {
+            event,
+            units,
+            patient_units,
+        });
         self.pushed += 1;
         self.pushed
     }
@@ -55,9 +76,12 @@ impl Queue {
         let capacity = u32::try_from(capacity.max(1))
             .unwrap_or(u32::MAX)
             .min(1 << 24);
+        let patient_capacity = (capacity as usize / PATIENT_PART).max(1);
         Self {
             room: Semaphore::new(capacity as usize),
             capacity,
+            patient_room: Semaphore::new(patient_capacity),
+            patient_capacity: u32::try_from(patient_capacity).unwrap_or(capacity),
             inner: Mutex::default(),
             arrived: Condvar::new(),
             safe: watch::Sender::new(0),
@@ -77,21 +101,48 @@ impl Queue {
 
     /// Takes the event if there is room, without waking the receiver.
     pub(super) fn try_push(&self, event: Box<Event>) -> Result<u64, Refusal> {
-        match self.room.try_acquire_many(self.units(&event)) {
+        let units = self.units(&event);
+        match self.room.try_acquire_many(units) {
             Ok(permit) => permit.forget(),
             Err(TryAcquireError::NoPermits) => return Err(Refusal::Full(event)),
             Err(TryAcquireError::Closed) => return Err(Refusal::Closed(event)),
         }
-        Ok(self.lock().push(event))
+        Ok(self.lock().push(event, units, 0))
+    }
+
+    /// Takes the event if there is room for senders that can wait, without
+    /// waking the receiver.
+    pub(super) fn try_push_patiently(&self, event: Box<Event>) -> Result<u64, Refusal> {
+        let units = self.units(&event);
+        let patient_units = units.min(self.patient_capacity);
+        let permits = self
+            .patient_room
+            .try_acquire_many(patient_units)
+            .and_then(|patient| Ok((patient, self.room.try_acquire_many(units)?)));
+        match permits {
+            Ok((patient, room)) => {
+                patient.forget();
+                room.forget();
+            }
+            Err(TryAcquireError::NoPermits) => return Err(Refusal::Full(event)),
+            Err(TryAcquireError::Closed) => return Err(Refusal::Closed(event)),
+        }
+        Ok(self.lock().push(event, units, patient_units))
     }
 
     /// Waits for room, then takes the event, without waking the receiver.
     pub(super) async fn push(&self, event: Box<Event>) -> Result<u64, Refusal> {
-        match self.room.acquire_many(self.units(&event)).await {
-            Ok(permit) => permit.forget(),
-            Err(_) => return Err(Refusal::Closed(event)),
-        }
-        Ok(self.lock().push(event))
+        let units = self.units(&event);
+        let patient_units = units.min(self.patient_capacity);
+        let Ok(patient) = self.patient_room.acquire_many(patient_units).await else {
+            return Err(Refusal::Closed(event));
+        };
+        let Ok(room) = self.room.acquire_many(units).await else {
+            return Err(Refusal::Closed(event));
+        };
+        patient.forget();
+        room.forget();
+        Ok(self.lock().push(event, units, patient_units))
     }
 
     /// Wakes the receiver if it waits and there is something to take.
@@ -113,6 +164,7 @@ impl Queue {
     /// The receiver is gone: senders are refused from now on.
     pub(super) fn close(&self) {
         self.room.close();
+        self.patient_room.close();
         self.lock().events.clear();
     }
 
@@ -121,8 +173,9 @@ impl Queue {
         self.lock().events.len()
     }
 
-    /// Moves up to `max` events into `into`, waiting for the first until
-    /// `deadline` (for ever without one).
+    /// Moves up to `max` events into `into`, fewer when they are large: what
+    /// is worked on at a time is bounded in bytes as well. Waits for the first
+    /// until `deadline` (for ever without one).
     #[expect(
         clippy::vec_box,
         reason = "an event is moved between threads several times"
@@ -152,14 +205,20 @@ impl Queue {
             };
         }
         inner.receiver_waits = false;
-        let count = inner.events.len().min(max);
+        let (mut count, mut room, mut patient_room) = (0, 0, 0);
+        while count < max
+            && room < max
+            && let Some(queued) = inner.events.pop_front()
+        {
+            room += queued.units as usize;
+            patient_room += queued.patient_units as usize;
+            count += 1;
+            into.push(queued.event);
+        }
         inner.taken += count as u64;
-        let before = into.len();
-        into.extend(inner.events.drain(..count));
         drop(inner);
-        let taken = into.iter().skip(before);
-        let units: usize = taken.map(|event| self.units(event) as usize).sum();
-        self.room.add_permits(units);
+        self.room.add_permits(room);
+        self.patient_room.add_permits(patient_room);
         count
     }
 

@@ -1,5 +1,7 @@
 //! Behaviour of the hand-over.
 
+use sidewatch_event::Field;
+
 use super::*;
 
 fn channel(capacity: usize) -> (Intake, IntakeReceiver) {
@@ -101,4 +103,39 @@ fn a_gone_pipeline_releases_those_who_wait() {
     std::thread::sleep(Duration::from_millis(20));
     drop(receiver);
     assert_eq!(waiting.join().unwrap(), Err(Closed));
+}
+
+#[test]
+fn senders_that_can_wait_leave_room_for_those_that_cannot() {
+    let (intake, mut receiver) = Intake::channel("log".into(), 160);
+    let mirror = intake.for_source("mirror".into());
+    let log = std::thread::spawn(move || {
+        for _ in 0..1_000 {
+            intake.push_blocking(intake.blank(0)).unwrap();
+        }
+    });
+    while mirror.queued() < 10 {
+        std::thread::yield_now();
+    }
+    for _ in 0..100 {
+        mirror.offer(mirror.blank(0)).unwrap();
+    }
+    let mut events = Vec::new();
+    while events.len() < 1_100 {
+        receiver.receive(&mut events, 64);
+    }
+    log.join().unwrap();
+    assert_eq!(mirror.counters().snapshot().shed_queue_full, 0);
+}
+
+#[test]
+fn large_events_make_small_batches() {
+    let (intake, mut receiver) = Intake::channel("test".into(), 10_000);
+    for _ in 0..20 {
+        let mut event = intake.blank(0);
+        event.set(Field::Message, &"x".repeat(100_000));
+        intake.offer(event).unwrap();
+    }
+    let mut events = Vec::new();
+    assert!(receiver.receive(&mut events, 100) <= 3);
 }

@@ -20,7 +20,7 @@ use super::Messages;
 use crate::SourceError;
 use crate::counters::add;
 use crate::listen::{SocketFile, bind_error, bind_unix};
-use crate::shutdown::Shutdown;
+use crate::shutdown::{LastReads, Shutdown};
 
 /// How often a quiet socket looks for shutdown.
 const LOOK: Duration = Duration::from_millis(100);
@@ -80,7 +80,8 @@ impl Datagrams {
         self.address.clone()
     }
 
-    /// Reads datagrams until shutdown; never waits for the pipeline.
+    /// Reads datagrams until shutdown, and then those the kernel holds already;
+    /// never waits for the pipeline.
     pub(super) fn drain(
         self,
         messages: &Messages,
@@ -92,11 +93,17 @@ impl Datagrams {
         let mut control = nix::cmsg_space!(u32);
         let mut dropped_before = 0_u32;
         let mut number = 0;
-        while !shutdown.is_triggered() {
+        let mut last_reads = LastReads::new(shutdown.clone());
+        loop {
             let mut flags = MsgFlags::empty();
+            if last_reads.have_begun() {
+                flags = MsgFlags::MSG_DONTWAIT;
+            }
+            let mut more = true;
             for _ in 0..BURST {
                 let received = self.receive(&mut buffer, &mut control, flags);
                 let Some(datagram) = received.map_err(SourceError::Runtime)? else {
+                    more = false;
                     break;
                 };
                 number += 1;
@@ -113,8 +120,16 @@ impl Datagrams {
                 flags = MsgFlags::MSG_DONTWAIT;
             }
             intake.wake();
+            if last_reads.have_begun() && (!more || last_reads.are_over()) {
+                if more {
+                    tracing::warn!(
+                        socket = self.address,
+                        "datagrams were still arriving at shutdown; the rest is lost"
+                    );
+                }
+                return Ok(());
+            }
         }
-        Ok(())
     }
 
     /// One datagram; none when there is none for now.

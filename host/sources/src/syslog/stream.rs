@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use sidewatch_codecs::syslog::{Split, Splitter};
-use tokio::io::AsyncReadExt;
 use tokio::sync::Semaphore;
 use tokio_rustls::TlsAcceptor;
 
@@ -11,10 +10,9 @@ use super::{Messages, SyslogSettings};
 use crate::SourceError;
 use crate::intake::Closed;
 use crate::listen::{self, Bound};
-use crate::shutdown::Shutdown;
+use crate::shutdown::{LastReads, Shutdown};
 use crate::stream::Stream;
-use crate::tcp::{keep_alive, read_until};
-use crate::tls::secured;
+use crate::tcp::{keep_alive, read_more, secured_until};
 
 /// Bytes asked of a connection at a time.
 const CHUNK: usize = 16 * 1024;
@@ -29,16 +27,18 @@ pub(super) async fn accept(
     let slots = Arc::new(Semaphore::new(settings.max_connections));
     let intake = messages.records.intake.clone();
     let ended = shutdown.clone();
+    let limit = settings.max_record_bytes;
     listen::accept(bound, slots, intake, shutdown, move |stream, _| {
-        read_until(
-            ended.clone(),
-            read(
-                messages.clone(),
-                stream,
-                tls.clone(),
-                settings.max_record_bytes,
-            ),
-        )
+        let (messages, tls) = (messages.clone(), tls.clone());
+        let last_reads = LastReads::new(ended.clone());
+        async move {
+            if read(messages, stream, tls, limit, last_reads)
+                .await
+                .is_err()
+            {
+                tracing::debug!("connection ended with the pipeline");
+            }
+        }
     })
     .await
 }
@@ -48,9 +48,10 @@ async fn read(
     stream: Stream,
     tls: Option<TlsAcceptor>,
     limit: usize,
+    mut last_reads: LastReads,
 ) -> Result<(), Closed> {
     keep_alive(&stream);
-    let Some(mut stream) = secured(stream, tls.as_ref()).await else {
+    let Some(mut stream) = secured_until(stream, tls.as_ref(), &mut last_reads).await else {
         return Ok(());
     };
     let mut connection = Reader {
@@ -61,15 +62,11 @@ async fn read(
     };
     let mut chunk = vec![0; CHUNK];
     loop {
-        match stream.read(&mut chunk).await {
-            Ok(0) => break,
-            Ok(count) => connection
+        match read_more(&mut stream, &mut chunk, &mut last_reads).await {
+            0 => break,
+            count => connection
                 .held
                 .extend_from_slice(chunk.get(..count).unwrap_or_default()),
-            Err(error) => {
-                tracing::debug!(%error, "connection lost");
-                break;
-            }
         }
         connection.take(false).await?;
     }

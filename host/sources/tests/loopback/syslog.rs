@@ -131,3 +131,17 @@ proptest! {
         prop_assert_eq!(last.as_deref(), Some("last"));
     }
 }
+
+#[test]
+fn datagrams_the_kernel_holds_at_shutdown_are_still_read() {
+    let source = start_with(UDP, &codecs(Slow), 10_000);
+    let client = sender(&source.addresses[0]);
+    for _ in 0..300 {
+        client
+            .send(b"<190>Nov 20 20:34:04 web1 nginx: late")
+            .unwrap();
+    }
+    let (events, counts) = source.stop();
+    assert_eq!(events.len() as u64 + counts.kernel_dropped, 300);
+    assert!(counts.is_conserved(), "{counts:?}");
+}

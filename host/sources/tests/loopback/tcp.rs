@@ -73,3 +73,22 @@ fn gelf_ends_in_nul() {
     client.write_all(b"{\"a\":\"b\nc\"}\0\n{}\0").unwrap();
     assert_eq!(source.messages(2), ["{\"a\":\"b\nc\"}", "{}"]);
 }
+
+#[test]
+fn what_was_sent_before_shutdown_is_still_read() {
+    let mut source = start(TCP);
+    let mut client = TcpStream::connect(&source.addresses[0]).unwrap();
+    client.write_all(b"first\n").unwrap();
+    assert_eq!(source.messages(1), ["first"]);
+    let text: String = (0..2_000).map(|at| format!("line {at}\n")).collect();
+    let writer = std::thread::spawn(move || {
+        client.write_all(text.as_bytes()).unwrap();
+        client
+    });
+    // All of it is in the kernel's hands or ours, and nobody takes any.
+    source.until(|counts| counts.received > 500);
+    let (events, counts) = source.stop();
+    drop(writer.join());
+    assert_eq!(events.len(), 2_000);
+    assert!(counts.is_conserved(), "{counts:?}");
+}
