@@ -2,10 +2,13 @@
 //!
 //! A record leaves the driver only when the sink finished it or when the grace
 //! period at shutdown is over; an outage of any length loses nothing but what
-//! the bounded queue cannot hold.
+//! the bounded queue cannot hold. A sink that panics is tried again, record by
+//! record; the one it panics on is refused for good.
 
-use std::future::Future;
+use std::future::{Future, poll_fn};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::Duration;
 
 use sidewatch_event::Delivery;
@@ -14,7 +17,7 @@ use tracing::{info, warn};
 
 use crate::backoff::Backoff;
 use crate::queue::RecordQueue;
-use crate::sink::{Outcome, Sink};
+use crate::sink::{BoxFuture, Outcome, Sink};
 
 /// A sink may need a moment to flush even when the grace period is used up.
 const LEAST_CLOSING_TIME: Duration = Duration::from_millis(500);
@@ -100,6 +103,7 @@ async fn deliver_all(
     let mut backoff = Backoff::new(settings.first_delay, settings.longest_delay);
     let mut failing = false;
     let mut rest_until = Instant::now();
+    let mut most = settings.batch.max(1);
     loop {
         if pending.is_empty() {
             sleep_until(rest_until).await;
@@ -111,7 +115,15 @@ async fn deliver_all(
                 rest_until = Instant::now() + settings.interval;
             }
         }
-        let outcome = checked(sink.deliver(pending).await, pending.len());
+        // What broke the sink goes alone next time, to be known for sure.
+        let offered = pending.get(..pending.len().min(most)).unwrap_or_default();
+        let delivered = guarded(sink.deliver(offered)).await;
+        let broke = delivered.is_none();
+        let outcome = checked(
+            delivered.unwrap_or_else(|| after_breaking(offered)),
+            offered.len(),
+        );
+        most = if broke { 1 } else { most.saturating_mul(2) };
         counters.add_outcome(&outcome, |index| pending.get(index).map(Delivery::id));
         receiver.finish(&outcome, pending).await;
         pending.drain(..outcome.finished);
@@ -138,6 +150,30 @@ async fn deliver_all(
             }
         }
     }
+}
+
+/// The outcome of a delivery; none when it panicked.
+async fn guarded(delivery: BoxFuture<'_, Outcome>) -> Option<Outcome> {
+    let mut delivery = delivery;
+    poll_fn(move |context| {
+        let polled = catch_unwind(AssertUnwindSafe(|| delivery.as_mut().poll(context)));
+        match polled {
+            Ok(polled) => polled.map(Some),
+            Err(_) => Poll::Ready(None),
+        }
+    })
+    .await
+}
+
+/// A sink that breaks on a record breaks on it again: it is refused. Among
+/// several it is not known which it was.
+fn after_breaking(offered: &[Delivery]) -> Outcome {
+    if offered.len() > 1 {
+        return Outcome::default().with_retry("the sink broke; it is tried with one record");
+    }
+    let mut outcome = Outcome::default();
+    outcome.reject("the sink broke on this record");
+    outcome
 }
 
 /// Holds a sink to its word: no more records finished than were offered, and

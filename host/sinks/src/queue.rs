@@ -229,9 +229,11 @@ impl QueueReceiver {
         let waiting = state.events.len() + state.findings.len();
         state.events.clear();
         state.findings.clear();
-        self.shared
-            .counters
-            .add_abandoned((waiting + undelivered) as u64);
+        let lost = waiting + undelivered;
+        if lost > 0 {
+            tracing::warn!(sink = %self.shared.name, lost, "records could not be delivered before the end and are lost");
+        }
+        self.shared.counters.add_abandoned(lost as u64);
     }
 }
 

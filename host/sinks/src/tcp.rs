@@ -124,10 +124,11 @@ impl TcpSettings {
 
 #[cfg(test)]
 mod tests {
-    use tokio::io::AsyncReadExt;
+    use tokio::io::{AsyncBufReadExt as _, AsyncReadExt, BufReader};
     use tokio::net::TcpListener;
 
     use super::*;
+    use crate::identity::Identity;
     use crate::sample;
     use crate::sink::Sink;
 
@@ -163,6 +164,41 @@ mod tests {
         assert!(records[2].is_empty());
         let value: serde_json::Value = serde_json::from_slice(records[1]).unwrap();
         assert_eq!(value["version"], "1.1");
+    }
+
+    #[tokio::test]
+    async fn over_tls_it_introduces_itself_and_comes_back_after_a_break() {
+        let directory = tempfile::tempdir().unwrap();
+        let identity = Identity::new(directory.path());
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let mut sink = toml::from_str::<TcpSettings>(&format!(
+            "address = 'localhost:{port}'\n[tls]\nca = '{}'\ncertificate = '{}'\nkey = '{}'",
+            identity.ca.display(),
+            identity.certificate.display(),
+            identity.key.display(),
+        ))
+        .unwrap()
+        .build()
+        .unwrap();
+        // This receiver refuses whoever shows no certificate of its authority.
+        let acceptor = identity.acceptor();
+        for part in 0..2 {
+            let receiving = async {
+                let (stream, _) = listener.accept().await.unwrap();
+                let stream = acceptor.accept(stream).await.unwrap();
+                let mut lines = BufReader::new(stream).lines();
+                for _ in 0..10 {
+                    lines.next_line().await.unwrap().unwrap();
+                }
+            };
+            let records: Vec<_> = (1..=10).map(|id| sample::event(part * 10 + id)).collect();
+            let delivering = sink.deliver(&records);
+            let ((), outcome) = tokio::join!(receiving, delivering);
+            assert_eq!((outcome.finished, outcome.retry), (10, None));
+            // The receiver went; its end has to arrive here.
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
     }
 
     #[test]

@@ -18,6 +18,8 @@ enum Step {
     Filter,
     /// Never returns.
     Hang,
+    /// Panics.
+    Break,
 }
 
 #[derive(Default)]
@@ -39,6 +41,7 @@ impl Sink for Scripted {
             if matches!(step, Some(Step::Hang)) {
                 return pending().await;
             }
+            assert!(!matches!(step, Some(Step::Break)), "on purpose");
             let mut log = self.log.lock().unwrap();
             log.attempts.push(Instant::now());
             let mut outcome = Outcome::default();
@@ -123,6 +126,27 @@ async fn failures_lose_nothing_and_keep_the_order() {
     );
     assert!(counts.balanced());
     assert_eq!(counters.last_error(), None);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_record_a_sink_panics_on_is_refused_and_the_others_arrive() {
+    // Breaks on a batch, takes one, then breaks on a batch and one alone.
+    let (sink, log) = scripted(vec![
+        Step::Break,
+        Step::Take(1, AT_ONCE),
+        Step::Break,
+        Step::Break,
+    ]);
+    let (sender, receiver) = filled(10);
+    let counters = Arc::clone(sender.counters());
+    drop(sender);
+    drive(sink, receiver, DriverSettings::default(), pending()).await;
+    let mut expected: Vec<u128> = (1..=10).collect();
+    expected.remove(1);
+    assert_eq!(log.lock().unwrap().delivered, expected);
+    let counts = counters.counts();
+    assert_eq!((counts.rejected, counts.delivered), (1, 9));
+    assert!(counts.balanced());
 }
 
 #[tokio::test(start_paused = true)]
