@@ -16,6 +16,8 @@ use sidewatch_store::{DeadLetter, Store, StoreError};
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::net::{UnixListener, UnixStream};
 
+use crate::pipeline::durable::lane;
+
 /// Longest request, in bytes.
 const LONGEST: u64 = 1 << 20;
 /// How long a peer may take to ask.
@@ -185,7 +187,10 @@ fn replay(store: &Store, selection: &Selection) -> Result<Value, StoreError> {
         let mut offered = Vec::new();
         let mut last = None;
         for letter in page {
-            match store.offer_again(&letter.sink, letter.delivery.clone()) {
+            match store.offer_again(
+                &lane(&letter.sink, &letter.delivery),
+                letter.delivery.clone(),
+            ) {
                 Some(number) => {
                     last = Some(number);
                     offered.push(letter.number);

@@ -89,6 +89,12 @@ impl Snapshot {
         families.extend(Self::sinks(status));
         families.extend(Self::rules(status));
         families.extend(Self::store(status));
+        families.push(single(
+            "failed_parts",
+            "Sources and other parts that failed for good: see /readyz",
+            Kind::Gauge,
+            status.failures().len() as u64,
+        ));
         families.push(Family {
             name: "database_build_timestamp_seconds",
             help: "When the database in use was built",

@@ -109,12 +109,17 @@ fn answer(request: &Request<Incoming>, status: &Status) -> Response<Full<Bytes>>
 /// Ready means that sources listen and rules run; sinks that are down are
 /// listed, but do not make the sidecar unready: it takes events all the same.
 fn ready(status: &Status) -> Response<Full<Bytes>> {
-    let ready = status.ready.load(Ordering::Acquire);
-    let mut body = String::from(if ready {
-        "ready\n"
-    } else {
-        "not ready: starting or ending\n"
+    let failures = status.failures();
+    let started = status.ready.load(Ordering::Acquire);
+    let ready = started && failures.is_empty();
+    let mut body = String::from(match (ready, started) {
+        (true, _) => "ready\n",
+        (false, true) => "not ready: a part failed; restart when its cause is removed\n",
+        (false, false) => "not ready: starting or ending\n",
     });
+    for failure in failures {
+        body.push_str(&format!("failed: {}\n", failure.escape_debug()));
+    }
     if let Some(trouble) = status
         .store
         .as_ref()

@@ -2,6 +2,8 @@
 //!
 //! Each line is one check: `ok`, `warn` (works, but look at it) or `fail`.
 
+mod nginx;
+
 use std::net::TcpStream;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
@@ -92,6 +94,7 @@ pub(super) fn run(arguments: &DoctorArguments) -> Result<u8> {
     store(&mut findings, &config, running);
     if running {
         inputs(&mut findings, &config);
+        nginx::check(&mut findings, &config);
     }
     terminal::print(&findings.text)?;
     Ok(u8::from(findings.failed))

@@ -84,6 +84,15 @@ async fn serve(config: &ConfigFile) -> Result<()> {
     };
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut terminate = signal(SignalKind::terminate())?;
+    // Its default would end the process; a terminal that closes sends it, too.
+    let mut hangup = signal(SignalKind::hangup())?;
+    let ignoring = tokio::spawn(async move {
+        while hangup.recv().await.is_some() {
+            tracing::warn!(
+                "SIGHUP does nothing; replaced databases are taken up without it, anything else needs a restart"
+            );
+        }
+    });
     let stop = async move {
         tokio::select! {
             _ = interrupt.recv() => {}
@@ -91,8 +100,8 @@ async fn serve(config: &ConfigFile) -> Result<()> {
         }
         tracing::info!("ending: sources stop, sinks drain");
     };
-    pipeline.run(stop).await?;
-    for task in [admin, control].into_iter().flatten() {
+    let ran = pipeline.run(stop).await;
+    for task in [admin, control, Some(ignoring)].into_iter().flatten() {
         task.abort();
     }
     let counters = &status.pipeline;
@@ -105,7 +114,7 @@ async fn serve(config: &ConfigFile) -> Result<()> {
         findings = read(&counters.findings),
         "ended"
     );
-    Ok(())
+    Ok(ran?)
 }
 
 /// What a person wants to know at the start, most of all what will stay silent.

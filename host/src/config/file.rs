@@ -15,6 +15,12 @@ const LARGEST: u64 = 4 << 20;
 /// Where keys and compiled rules are when nothing is said.
 const DIRECTORY: &str = "/var/lib/sidewatch";
 
+/// Ends the name of a sink's queue of findings in the store.
+pub const FINDINGS_LANE: &str = " (findings)";
+
+/// Most sinks: a record in the store carries a bit for each of their queues.
+const MOST_SINKS: usize = 32;
+
 /// The whole file.
 #[derive(Debug, Clone, Deserialize, Default)]
 #[serde(deny_unknown_fields, default)]
@@ -212,6 +218,13 @@ impl ConfigFile {
                 .validate()
                 .map_err(|error| entry(label, error.to_string()))?;
         }
+        if self.sinks.len() > MOST_SINKS {
+            let message = format!(
+                "{} sinks, but a record can go to at most {MOST_SINKS}; join some of them",
+                self.sinks.len()
+            );
+            return Err(entry("[[sinks]]".to_owned(), message));
+        }
         for sink in &self.sinks {
             let label = format!("sink `{}`", sink.id);
             if !seen.insert(("sink", &sink.id)) {
@@ -219,6 +232,12 @@ impl ConfigFile {
                     label,
                     "its id is used twice; ids must differ".to_owned(),
                 ));
+            }
+            if sink.id.ends_with(FINDINGS_LANE) {
+                let message = format!(
+                    "its id ends with `{FINDINGS_LANE}`, which is how its queue of findings is called; choose another"
+                );
+                return Err(entry(label, message));
             }
             if sink.queue == 0 {
                 return Err(entry(

@@ -13,5 +13,5 @@ pub mod secrets;
 
 pub use entries::{RuleEntry, SinkEntry, SourceEntry};
 pub use error::ConfigError;
-pub use file::{ConfigFile, JoinSettings};
+pub use file::{ConfigFile, FINDINGS_LANE, JoinSettings};
 pub use pack::Pack;

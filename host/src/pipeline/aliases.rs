@@ -8,11 +8,14 @@
 //!
 //! Invariants: only pairs the server itself wrote are learnt, never a name
 //! somebody tried at a login nor anything from a source clients can forge;
-//! memory is bounded, the pairs not used longest go first.
+//! memory is bounded, the pairs not used longest go first. They are kept in
+//! the store like a rule's states: who a user is must not depend on when the
+//! process was last started.
 
 use std::sync::Arc;
 
 use hashbrown::HashMap;
+use hashbrown::hash_map::Entry;
 use sidewatch_codecs::PseudonymKey;
 use sidewatch_codecs::mattermost::{DATASET, RESOLVED};
 use sidewatch_codecs::request::USER_DOMAIN;
@@ -33,7 +36,20 @@ pub struct Aliases {
     key: Option<PseudonymKey>,
     recent: HashMap<Box<str>, Arc<str>>,
     older: HashMap<Box<str>, Arc<str>>,
+    /// What the store has to learn, when there is one: a name, or that it was
+    /// forgotten.
+    news: Option<Vec<Learnt>>,
 }
+
+/// An identifier, and its name unless it was forgotten.
+type Learnt = (Box<str>, Option<Arc<str>>);
+
+/// Stands for the names where the store wants the id of a rule. No rule's id
+/// has a colon.
+pub(super) const STORED_AS: &str = "sidewatch:names";
+
+/// Parts identifier and name in what is stored.
+const SEPARATOR: u8 = 0;
 
 impl Aliases {
     /// Remembers nothing and fills in nothing without a key.
@@ -43,6 +59,48 @@ impl Aliases {
             key,
             recent: HashMap::new(),
             older: HashMap::new(),
+            news: None,
+        }
+    }
+
+    /// From now on keeps what [`Aliases::tell`] tells.
+    pub(super) fn keep_news(&mut self) {
+        self.news.get_or_insert_default();
+    }
+
+    /// Tells what changed: the key it is stored under, and the pair unless it
+    /// was forgotten.
+    pub(super) fn tell(&mut self, mut tell: impl FnMut(u64, Option<&[u8]>)) {
+        let mut pair = Vec::new();
+        for (id, name) in self.news.iter_mut().flat_map(|news| news.drain(..)) {
+            pair.clear();
+            pair.extend_from_slice(id.as_bytes());
+            let key = stored_under(&id);
+            match name {
+                None => tell(key, None),
+                Some(name) => {
+                    pair.push(SEPARATOR);
+                    pair.extend_from_slice(name.as_bytes());
+                    tell(key, Some(&pair));
+                }
+            }
+        }
+    }
+
+    /// Takes up a pair of an earlier run.
+    pub(super) fn restore(&mut self, pair: &[u8]) {
+        let parts = std::str::from_utf8(pair)
+            .ok()
+            .and_then(|pair| pair.split_once(char::from(SEPARATOR)));
+        if let (Some(_), Some((id, name))) = (&self.key, parts) {
+            self.put(id.into(), &name.into());
+        }
+    }
+
+    /// Forgets a pair an earlier run forgot.
+    pub(super) fn forget(&mut self, key: u64) {
+        for names in [&mut self.recent, &mut self.older] {
+            names.retain(|id, _| stored_under(id) != key);
         }
     }
 
@@ -135,10 +193,25 @@ impl Aliases {
     }
 
     fn remember(&mut self, id: Box<str>, name: &Arc<str>) {
-        if self.recent.len() >= GENERATION {
-            self.older = std::mem::take(&mut self.recent);
+        if let Some(news) = &mut self.news {
+            news.push((id.clone(), Some(Arc::clone(name))));
         }
-        self.recent.insert(id, Arc::clone(name));
+        self.put(id, name);
+    }
+
+    fn put(&mut self, id: Box<str>, name: &Arc<str>) {
+        self.older.remove(&id);
+        if self.recent.len() >= GENERATION {
+            let recent = std::mem::take(&mut self.recent);
+            let gone = std::mem::replace(&mut self.older, recent);
+            if let Some(news) = &mut self.news {
+                news.extend(gone.into_keys().map(|id| (id, None)));
+            }
+        }
+        match self.recent.entry(id) {
+            Entry::Occupied(mut known) => drop(known.insert(Arc::clone(name))),
+            Entry::Vacant(free) => drop(free.insert(Arc::clone(name))),
+        }
     }
 
     fn name(&mut self, id: &str) -> Option<Arc<str>> {
@@ -146,7 +219,7 @@ impl Aliases {
             return Some(Arc::clone(name));
         }
         let (id, name) = self.older.remove_entry(id)?;
-        self.remember(id, &name);
+        self.put(id, &name);
         Some(name)
     }
 
@@ -182,6 +255,14 @@ fn resolved(event: &mut Event, field: Field) {
         }
         None => event.set_label(RESOLVED, field.name()),
     }
+}
+
+/// Keys have to stay the same from run to run: FNV-1a, which is as good as any
+/// for a few ten thousand identifiers the server itself chose.
+fn stored_under(id: &str) -> u64 {
+    id.bytes().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
+        (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
+    })
 }
 
 #[cfg(test)]
@@ -263,6 +344,33 @@ mod tests {
         event.set(Field::SessionId, "s2");
         aliases.apply(&mut event);
         assert_eq!(event.get(Field::UserId), None);
+    }
+
+    #[test]
+    fn names_and_what_was_forgotten_survive() {
+        let mut stored = std::collections::BTreeMap::new();
+        let mut aliases = Aliases::new(Some(key()));
+        aliases.keep_news();
+        aliases.apply(&mut audit("success", "id7", "zoe"));
+        for number in 0..3 * GENERATION {
+            aliases.remember(format!("id-{number}").into(), &"x".into());
+            assert!(name_of(&mut aliases, Field::UserId, "id7").is_some());
+            aliases.tell(|key, pair| drop(stored.insert(key, pair.map(<[u8]>::to_vec))));
+        }
+        let mut restored = Aliases::new(Some(key()));
+        for (key, pair) in &stored {
+            match pair {
+                Some(pair) => restored.restore(pair),
+                None => restored.forget(*key),
+            }
+        }
+        assert_eq!(
+            name_of(&mut restored, Field::UserId, "id7").as_deref(),
+            Some("zoe")
+        );
+        let kept = stored.values().flatten().count();
+        assert!(kept <= 2 * GENERATION, "{kept} are kept");
+        assert_eq!(kept, aliases.recent.len() + aliases.older.len());
     }
 
     #[test]

@@ -11,7 +11,7 @@ use sidewatch_sources::settings::Codecs;
 use sidewatch_sources::{Intake, IntakeReceiver, Source, SourceSettings};
 use sidewatch_store::Store;
 
-use super::durable::Address;
+use super::durable::{Address, outboxes};
 use super::fold::Outlet;
 use super::outbox::DurableQueue;
 use super::{Aliases, PipelineError, Tap, report};
@@ -118,7 +118,7 @@ pub(super) fn connect_sinks(
             in_memory(&entry.id, entry.queue, filter, sink, &mut connected);
             continue;
         };
-        let queue = DurableQueue::new(store.outbox(at), store.dead_letters());
+        let queue = DurableQueue::new(outboxes(store, at), store.dead_letters());
         let counters = Arc::clone(queue.counters());
         connected
             .kept

@@ -8,16 +8,51 @@ use sidewatch_engine::{KeptState, RuleSet};
 use sidewatch_event::{Delivery, Event};
 use sidewatch_sinks::{Filter, SinkCounters};
 use sidewatch_store::{
-    Batch, Closed, Committer, Outgoing, Policy, Recovered, Store, StoreError, StoreSettings,
-    StoredState,
+    Batch, Closed, Committer, Outbox, Outgoing, Policy, Recovered, Store, StoreError,
+    StoreSettings, StoredState, WhenFull,
 };
 
-use crate::config::ConfigFile;
+use super::Processor;
+use super::aliases::{self, Aliases};
+use crate::config::{ConfigFile, FINDINGS_LANE, SinkEntry};
 
 /// Where the store lies in a data directory.
 #[must_use]
 pub fn directory(data_directory: &Path) -> std::path::PathBuf {
     data_directory.join("store")
+}
+
+/// A sink has two lanes in the store, each with its own place, so that a
+/// finding does not wait behind an hour of page views: events, then findings.
+fn lanes(sink: &SinkEntry) -> [Policy; 2] {
+    let policy = |name: String, when_full: WhenFull| Policy {
+        name,
+        max_bytes: sink.buffer.max_bytes,
+        when_full,
+    };
+    let when_full = sink.buffer.when_full.into();
+    let of_events = match when_full {
+        WhenFull::DropByPriority => WhenFull::DropOldest,
+        other => other,
+    };
+    [
+        policy(sink.id.clone(), of_events),
+        policy(format!("{}{FINDINGS_LANE}", sink.id), when_full),
+    ]
+}
+
+/// The lanes of the sink at a place in the configuration.
+pub(super) fn outboxes(store: &Store, sink: usize) -> (Outbox, Outbox) {
+    (store.outbox(2 * sink), store.outbox(2 * sink + 1))
+}
+
+/// The lane a record for a sink belongs to.
+#[must_use]
+pub fn lane(sink: &str, delivery: &Delivery) -> String {
+    match delivery {
+        Delivery::Event(_) => sink.to_owned(),
+        Delivery::Finding(_) => format!("{sink}{FINDINGS_LANE}"),
+    }
 }
 
 /// Opens the store of a configuration; none when nothing is to be kept.
@@ -32,15 +67,7 @@ pub fn open(config: &ConfigFile) -> Result<Option<(Arc<Store>, Recovered)>, Stor
     else {
         return Ok(None);
     };
-    let policies = config
-        .sinks
-        .iter()
-        .map(|sink| Policy {
-            name: sink.id.clone(),
-            max_bytes: sink.buffer.max_bytes,
-            when_full: sink.buffer.when_full.into(),
-        })
-        .collect();
+    let policies = config.sinks.iter().flat_map(lanes).collect();
     let mut settings = StoreSettings::new(directory(data), policies);
     let smallest = config.sinks.iter().map(|sink| sink.buffer.max_bytes).min();
     // A sink loses whole segments, so there have to be several.
@@ -61,6 +88,12 @@ fn report(recovered: &Recovered) {
             "part of the journal is damaged and was passed over"
         );
     }
+    if recovered.missing_frames > 0 {
+        tracing::error!(
+            frames = recovered.missing_frames,
+            "the end of the journal is gone; records in it that sinks did not have yet are lost"
+        );
+    }
     for (sink, waiting) in &recovered.removed_sinks {
         if *waiting > 0 {
             tracing::warn!(
@@ -72,12 +105,24 @@ fn report(recovered: &Recovered) {
     }
 }
 
-/// Gives the rules the states of the earlier run.
+/// Gives the rules the states of the earlier run, and the names it learnt.
 ///
 /// # Errors
 /// The store cannot be read.
-pub fn restore(store: &Store, rules: &mut RuleSet) -> Result<(), StoreError> {
+pub fn restore(store: &Store, processor: &mut Processor) -> Result<(), StoreError> {
+    let Processor {
+        rules,
+        aliases: names,
+        ..
+    } = processor;
     store.states(|id, key, state| {
+        if id == aliases::STORED_AS {
+            match state {
+                Some(state) => names.restore(state.bytes),
+                None => names.forget(key),
+            }
+            return;
+        }
         let of_rule = |rule: &&mut sidewatch_engine::DetectionRule| *rule.descriptor.id == *id;
         let Some(rule) = rules.detections.iter_mut().find(of_rule) else {
             return;
@@ -101,6 +146,7 @@ pub fn restore(store: &Store, rules: &mut RuleSet) -> Result<(), StoreError> {
     for rule in &mut rules.detections {
         rule.states_mut().remember_changes();
     }
+    names.keep_news();
     Ok(())
 }
 
@@ -142,7 +188,11 @@ impl Durable {
             let mut offered = 0;
             for record in self.batch.records.iter_mut().skip(before) {
                 if filter.admits(&record.delivery) {
-                    record.sinks |= 1 << bit;
+                    let lane = match record.delivery {
+                        Delivery::Event(_) => 2 * bit,
+                        Delivery::Finding(_) => 2 * bit + 1,
+                    };
+                    record.sinks |= 1 << lane;
                     offered += 1;
                 }
             }
@@ -173,6 +223,26 @@ impl Durable {
                 );
             });
         }
+    }
+
+    /// Takes along the names that were learnt.
+    pub(super) fn note_names(&mut self, names: &mut Aliases) {
+        let changes = &mut self.batch.states;
+        let mut named = false;
+        names.tell(|key, pair| {
+            if !std::mem::replace(&mut named, true) {
+                changes.rule(aliases::STORED_AS);
+            }
+            changes.put(
+                key,
+                pair.map(|bytes| StoredState {
+                    bytes,
+                    changed: 0,
+                    created: 0,
+                    changes: 0,
+                }),
+            );
+        });
     }
 
     /// Hands the batch in; with `receipt` events its sources are told.

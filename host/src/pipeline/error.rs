@@ -68,6 +68,9 @@ pub enum PipelineError {
     /// What is to be kept cannot be kept.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// A part broke while it ran.
+    #[error("{0}; the log has the details")]
+    Broke(String),
     /// A thread cannot be started.
     #[error("cannot start a thread: {0}")]
     Thread(#[source] std::io::Error),

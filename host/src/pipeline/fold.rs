@@ -68,8 +68,8 @@ impl Folder {
         self.durable = Some(durable);
     }
 
-    pub(super) fn rules_mut(&mut self) -> &mut sidewatch_engine::RuleSet {
-        &mut self.processor.rules
+    pub(super) fn processor_mut(&mut self) -> &mut Processor {
+        &mut self.processor
     }
 
     /// Takes up halves of requests of an earlier run. Those nobody joins now
@@ -155,6 +155,7 @@ impl Folder {
             batch.unparked = left;
         }
         durable.note_states(&mut self.processor.rules);
+        durable.note_names(&mut self.processor.aliases);
         if durable.batch.is_empty() && taken == self.handed_in && !last {
             return Ok(());
         }

@@ -22,6 +22,7 @@ mod reload;
 mod report;
 pub mod run;
 pub mod status;
+mod supervision;
 
 pub use aliases::Aliases;
 pub use error::PipelineError;

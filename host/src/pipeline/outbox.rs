@@ -1,4 +1,5 @@
-//! A sink's records out of the store, as the sinks' driver wants them.
+//! A sink's records out of the store, as the sinks' driver wants them: its
+//! findings first, then its events, each in their order.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -6,14 +7,18 @@ use std::time::Duration;
 use sidewatch_event::Delivery;
 use sidewatch_sinks::{BoxFuture, Outcome, RecordQueue, SinkCounters};
 use sidewatch_sources::identity::now;
-use sidewatch_store::{DeadLetters, Outbox, Settled};
+use sidewatch_store::{DeadLetters, Outbox, Progress, Settled, StoreError};
 
 /// Wait before the store is asked again after it refused.
 const AGAIN: Duration = Duration::from_millis(500);
 
 /// A sink's end of the store.
 pub(super) struct DurableQueue {
-    outbox: Outbox,
+    events: Outbox,
+    findings: Outbox,
+    /// Where the records the driver has came from.
+    findings_given: bool,
+    taken: Vec<Delivery>,
     dead_letters: DeadLetters,
     counters: Arc<SinkCounters>,
     /// Drops and damage before this run.
@@ -21,23 +26,65 @@ pub(super) struct DurableQueue {
 }
 
 impl DurableQueue {
-    pub(super) fn new(outbox: Outbox, dead_letters: DeadLetters) -> Self {
+    pub(super) fn new((events, findings): (Outbox, Outbox), dead_letters: DeadLetters) -> Self {
         let counters = Arc::new(SinkCounters::default());
-        let progress = outbox.progress();
-        counters.add_recovered(progress.waiting());
-        Self {
-            outbox,
+        let mut queue = Self {
+            events,
+            findings,
+            findings_given: false,
+            taken: Vec::new(),
             dead_letters,
             counters,
-            lost_before: progress.dropped + progress.damaged,
-        }
+            lost_before: 0,
+        };
+        queue.lost_before = queue.sum(|progress| progress.dropped + progress.damaged);
+        queue.counters.add_recovered(queue.sum(Progress::waiting));
+        queue
+    }
+
+    fn sum(&self, number: impl Fn(&Progress) -> u64) -> u64 {
+        number(&self.events.progress()) + number(&self.findings.progress())
     }
 
     fn count_lost(&self) {
-        let progress = self.outbox.progress();
-        let lost = progress.dropped + progress.damaged;
+        let lost = self.sum(|progress| progress.dropped + progress.damaged);
         self.counters
             .set_dropped(lost.saturating_sub(self.lost_before));
+    }
+
+    /// Takes findings when there are any, else events; waits for either.
+    async fn take(&mut self, limit: usize, batch: &mut Vec<Delivery>) -> Result<(), StoreError> {
+        let Self {
+            events,
+            findings,
+            taken,
+            ..
+        } = self;
+        findings.receive_available(limit, taken).await?;
+        if !taken.is_empty() {
+            self.findings_given = true;
+            batch.append(taken);
+            return Ok(());
+        }
+        // Dropping the other wait loses nothing: an outbox gives out records
+        // only in the moment it returns.
+        let of_findings = tokio::select! {
+            biased;
+            received = findings.receive(limit, taken) => received.map(|()| true),
+            received = events.receive(limit, batch) => received.map(|()| false),
+        }?;
+        if of_findings && taken.is_empty() {
+            // The store has ended: what is left are events.
+            events.receive(limit, batch).await?;
+            self.findings_given = false;
+        } else if !of_findings && batch.is_empty() {
+            findings.receive(limit, taken).await?;
+            self.findings_given = true;
+        } else {
+            self.findings_given = of_findings;
+        }
+        batch.append(taken);
+        Ok(())
     }
 
     /// Keeps what was refused, however long it takes: only then the sink may
@@ -48,7 +95,7 @@ impl DurableQueue {
                 let delivery = batch.get(rejection.index)?;
                 Some((delivery, rejection.reason.as_str()))
             });
-            match self.dead_letters.add(self.outbox.name(), now(), refused) {
+            match self.dead_letters.add(self.events.name(), now(), refused) {
                 Ok(0) => return,
                 Ok(gone) => {
                     tracing::warn!(gone, "too many dead letters; the oldest were removed");
@@ -65,7 +112,7 @@ impl DurableQueue {
 
 impl RecordQueue for DurableQueue {
     fn name(&self) -> &str {
-        self.outbox.name()
+        self.events.name()
     }
 
     fn counters(&self) -> &Arc<SinkCounters> {
@@ -76,10 +123,10 @@ impl RecordQueue for DurableQueue {
         Box::pin(async move {
             loop {
                 self.count_lost();
-                match self.outbox.receive(limit, batch).await {
+                match self.take(limit, batch).await {
                     Ok(()) => return,
                     Err(error) => {
-                        tracing::error!(sink = self.outbox.name(), %error, "records cannot be read for now");
+                        tracing::error!(sink = self.events.name(), %error, "records cannot be read for now");
                         tokio::time::sleep(AGAIN).await;
                     }
                 }
@@ -92,7 +139,12 @@ impl RecordQueue for DurableQueue {
             if !outcome.rejected.is_empty() {
                 self.bury(outcome, batch).await;
             }
-            self.outbox.settle(Settled {
+            let outbox = if self.findings_given {
+                &mut self.findings
+            } else {
+                &mut self.events
+            };
+            outbox.settle(Settled {
                 finished: outcome.finished,
                 filtered: outcome.filtered,
                 rejected: outcome.rejected.len(),
@@ -102,7 +154,14 @@ impl RecordQueue for DurableQueue {
     }
 
     fn abandon(&mut self, _: usize) {
-        // What waits stays in the store for the next start.
         self.count_lost();
+        let waiting = self.sum(Progress::waiting);
+        if waiting > 0 {
+            tracing::info!(
+                sink = self.events.name(),
+                waiting,
+                "records stay in the store for the next start"
+            );
+        }
     }
 }

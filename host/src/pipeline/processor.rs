@@ -22,7 +22,8 @@ pub struct Processor {
     pub clients: HiddenClients,
     /// Findings held back because of that.
     pub withheld: u64,
-    aliases: Aliases,
+    /// Names of users by their identifiers.
+    pub(super) aliases: Aliases,
     raw: Vec<RawFinding>,
 }
 

@@ -3,21 +3,19 @@
 //! Order at the start: keys, databases, rules, sinks, sockets, then tasks; so
 //! whatever is wrong is said before the first event is taken. Order at the
 //! end: sources stop, what they handed over is folded, sinks drain within
-//! their grace period.
+//! their grace period. A part that breaks is noticed: see [`super::supervision`].
 
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::Duration;
 
 use sidewatch_engine::{Engine, EngineError, EngineSettings};
 use sidewatch_enrich::Enricher;
-use sidewatch_sinks::{DriverSettings, Filter, QueueReceiver, RecordQueue as _, Sink, drive};
+use sidewatch_sinks::{Filter, QueueReceiver, RecordQueue as _, Sink};
 use sidewatch_sources::file::MemoryPositions;
 use sidewatch_sources::{Intake, IntakeReceiver, Source, shutdown};
-use sidewatch_store::{Parked, Running, Store};
+use sidewatch_store::{Parked, Running as StoreThreads, Store};
 use tokio::sync::watch;
-use tokio::task::JoinSet;
 
 use super::PipelineError;
 use super::Processor;
@@ -28,13 +26,11 @@ use super::durable::{self, Address, Durable};
 use super::fold::Folder;
 use super::outbox::DurableQueue;
 use super::status::{RuleStatus, Status};
+use super::supervision::{self, Named, Running};
 use super::{reload, report};
 use crate::config::ConfigFile;
 use crate::config::rules::{self, PackInUse};
 use crate::config::secrets::Keys;
-
-/// How long the last events may take to be committed.
-const FOLDING_GRACE: Duration = Duration::from_secs(5);
 
 /// A sink of this process, beside those of the configuration.
 pub struct Tap {
@@ -49,7 +45,7 @@ pub struct Tap {
 /// The store while the pipeline runs.
 struct Kept {
     store: Arc<Store>,
-    running: Running,
+    running: StoreThreads,
     sinks: Vec<(Box<dyn Sink>, DurableQueue)>,
 }
 
@@ -177,7 +173,7 @@ impl Pipeline {
     /// Runs until `stop` resolves or every source has ended, then drains.
     ///
     /// # Errors
-    /// A thread cannot be started.
+    /// A thread cannot be started, or a part of the pipeline broke.
     pub async fn run(self, stop: impl Future<Output = ()> + Send) -> Result<(), PipelineError> {
         let Self {
             status,
@@ -190,79 +186,50 @@ impl Pipeline {
         } = self;
         let (trigger, shutdown) = shutdown::channel();
         let (ending, ended) = watch::channel(false);
-
-        let mut delivering = JoinSet::new();
+        let mut running = Running {
+            status: Arc::clone(&status),
+            reading: Named::default(),
+            delivering: Named::default(),
+            folding: watch::channel(false).1,
+            store: None,
+        };
         for (sink, queue) in sinks {
-            let mut ended = ended.clone();
-            let shutdown = async move { drop(ended.wait_for(|ended| *ended).await) };
-            delivering.spawn(drive(sink, queue, DriverSettings::default(), shutdown));
+            running.deliver(sink, queue, &ended);
         }
-        let kept = kept.map(|kept| {
+        if let Some(kept) = kept {
             for (sink, queue) in kept.sinks {
-                let mut ended = ended.clone();
-                let shutdown = async move { drop(ended.wait_for(|ended| *ended).await) };
-                delivering.spawn(drive(sink, queue, DriverSettings::default(), shutdown));
+                running.deliver(sink, queue, &ended);
             }
-            (kept.store, kept.running)
-        });
+            running.store = Some((kept.store, kept.running));
+        }
         let reloader = folder.reloader();
         let reloading = tokio::spawn(reload::databases(reloader, Arc::clone(&status)));
-        let (folded, mut folding) = watch::channel(false);
-        std::thread::Builder::new()
-            .name("fold".to_owned())
-            .spawn(move || {
-                folder.run(receiver);
-                folded.send_replace(true);
-            })
-            .map_err(PipelineError::Thread)?;
-        let mut reading = JoinSet::new();
+        running.folding = supervision::thread("fold", Arc::clone(&status), move || {
+            folder.run(receiver);
+        })
+        .map_err(PipelineError::Thread)?;
         for (source, intake) in sources {
-            let shutdown = shutdown.clone();
             let name = source.name().to_owned();
-            reading.spawn(async move { (name, source.run(intake, shutdown).await) });
+            running
+                .reading
+                .spawn(name, source.run(intake, shutdown.clone()));
         }
         let reporting = tokio::spawn(report::report_losses(Arc::clone(&status), own));
         status.ready.store(true, Ordering::Release);
-
-        tokio::pin!(stop);
-        loop {
-            tokio::select! {
-                () = &mut stop => break,
-                ended = reading.join_next() => match ended {
-                    None => break,
-                    Some(Ok((name, Err(error)))) => tracing::error!(source = name, %error, "source failed"),
-                    Some(Ok((name, Ok(())))) => tracing::info!(source = name, "source ended"),
-                    Some(Err(error)) => tracing::error!(%error, "source broke"),
-                },
-            }
-        }
+        running.watch(stop).await;
         status.ready.store(false, Ordering::Release);
         trigger.trigger();
-        while reading.join_next().await.is_some() {}
-        // The last end of the hand-over goes with it.
-        reporting.abort();
-        drop(reporting.await);
-        let folded = folding.wait_for(|done| *done);
-        tokio::pin!(folded);
-        if tokio::time::timeout(FOLDING_GRACE, &mut folded)
-            .await
-            .is_err()
-        {
-            tracing::warn!(
-                "a sink or the disk holds up the last batches; they are given up, unacknowledged"
-            );
-            if let Some((store, _)) = &kept {
-                store.give_up();
-            }
-            drop(folded.await);
-        }
+        running.end(reporting).await;
         ending.send_replace(true);
-        while delivering.join_next().await.is_some() {}
+        running.delivering.join_all().await;
         reloading.abort();
-        if let Some((store, running)) = kept {
-            end(&store, running).await;
+        if let Some((store, threads)) = running.store {
+            end(&store, threads).await;
         }
-        Ok(())
+        match status.failures().as_slice() {
+            [] => Ok(()),
+            failures => Err(PipelineError::Broke(failures.join("; "))),
+        }
     }
 }
 
@@ -274,7 +241,7 @@ fn keep(
     sinks: Vec<(Address, Box<dyn Sink>, DurableQueue)>,
     receiver: &IntakeReceiver,
 ) -> Result<Kept, PipelineError> {
-    durable::restore(&store, folder.rules_mut())?;
+    durable::restore(&store, folder.processor_mut())?;
     let acknowledger = receiver.acknowledger();
     let (committer, running) = store.start(move |safe| acknowledger.acknowledge(safe))?;
     let mut addresses = Vec::new();
@@ -297,7 +264,7 @@ fn keep(
 }
 
 /// Ends the store: what the sinks finished is written down.
-async fn end(store: &Arc<Store>, running: Running) {
+async fn end(store: &Arc<Store>, running: StoreThreads) {
     let store = Arc::clone(store);
     let ending = tokio::task::spawn_blocking(move || {
         store.close();

@@ -77,6 +77,7 @@ pub struct Status {
     /// By rule.
     pub rules: Vec<RuleStatus>,
     databases: Mutex<Vec<DatabaseStatus>>,
+    failures: Mutex<Vec<String>>,
     /// What keeps everything, when something does.
     pub store: Option<Arc<Store>>,
 }
@@ -95,6 +96,22 @@ impl Status {
             rules,
             ..Self::default()
         }
+    }
+
+    /// Notes that a part of the pipeline failed for good.
+    pub fn fail(&self, what: &str) {
+        tracing::error!("{what}");
+        let mut failures = self.failures.lock().unwrap_or_else(PoisonError::into_inner);
+        failures.push(what.to_owned());
+    }
+
+    /// What failed for good: the sidecar is not whole any more.
+    #[must_use]
+    pub fn failures(&self) -> Vec<String> {
+        self.failures
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
     }
 
     /// The databases as of the last look.
