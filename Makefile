@@ -21,7 +21,7 @@ mkdir -p $(TARGET)/$(2); for rule in $(1); do \
 done
 endef
 
-.PHONY: help run test build rules fixtures lint bench crash-test tools test-tools auditmatica wasm-target fuzz clean
+.PHONY: help run test build rules fixtures lint bench crash-test rotation-test tools test-tools auditmatica wasm-target fuzz clean
 
 help: ## Show this
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -62,6 +62,11 @@ crash-test: wasm-target test-tools fixtures ## Kill the program KILLS times (100
 	$(CARGO) build -q --workspace --bins
 	SIDEWATCH_RULES=$(abspath $(TARGET)/rules) SIDEWATCH_KILLS=$(KILLS) $(CARGO) nextest run --workspace --no-capture -E 'test(killed_at_random)'
 
+ROTATIONS ?= 500
+rotation-test: wasm-target test-tools fixtures ## Rotate a followed log ROTATIONS times (500) in every way at 10,000 lines/s
+	$(CARGO) build -q --workspace --bins
+	SIDEWATCH_RULES=$(abspath $(TARGET)/rules) SIDEWATCH_ROTATIONS=$(ROTATIONS) $(CARGO) nextest run --workspace --no-capture -E 'test(rotation::)'
+
 fuzz: ## Run every fuzz target for a minute (needs a nightly toolchain and cargo-fuzz)
 	fuzz/run.sh 60
 
@@ -76,7 +81,7 @@ tools:
 
 # What the tests need besides.
 test-tools:
-	@missing=; command -v nginx >/dev/null || missing+=" nginx-light"; command -v rsyslogd >/dev/null || missing+=" rsyslog"; \
+	@missing=; command -v nginx >/dev/null || missing+=" nginx-light"; command -v rsyslogd >/dev/null || missing+=" rsyslog"; command -v strace >/dev/null || missing+=" strace"; \
 	if [ -n "$$missing" ]; then echo "installing$$missing"; apt-get update -q && apt-get install -qy --no-install-recommends $$missing; fi
 	@command -v cargo-nextest >/dev/null || $(CARGO) install --locked cargo-nextest
 

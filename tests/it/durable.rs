@@ -326,3 +326,50 @@ fn refused_records_can_be_seen_replayed_and_removed_and_the_doctor_is_content() 
     assert_eq!((left.code, left.out.as_str()), (0, ""), "{}", left.err);
     assert!(sidecar.stop().success());
 }
+
+#[test]
+fn the_doctor_looks_at_nginx_and_at_who_may_write_to_the_mirror() {
+    let directory = tempfile::tempdir().unwrap();
+    let directory = directory.path();
+    let socket = directory.join("mirror.sock");
+    let sidecar = Sidecar::in_directory(directory)
+        .source("mirror", &format!("type = \"mirror\"\nsocket = {socket:?}"))
+        .json_file("all")
+        .start();
+    let nginx = integration_tests::Nginx::in_directory(directory).start();
+    // The nginx of this test has a configuration of its own.
+    let tools = directory.join("tools");
+    std::fs::create_dir(&tools).unwrap();
+    let place = directory.join("nginx");
+    let real = integration_tests::process::system_command("nginx");
+    let program = real.get_program().to_str().unwrap();
+    let script = format!(
+        "#!/bin/sh\nexec {program} -p {} -e error.log -c nginx.conf \"$@\"\n",
+        place.display()
+    );
+    std::fs::write(tools.join("nginx"), script).unwrap();
+    let executable = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+    std::fs::set_permissions(tools.join("nginx"), executable).unwrap();
+    let path = format!("{}:{}", tools.display(), std::env::var("PATH").unwrap());
+    let config = directory.join("sidewatch.toml");
+    let doctor = || {
+        let mut command = integration_tests::command::command(directory);
+        command.env("PATH", &path).arg("doctor").arg(&config);
+        integration_tests::command::run(&mut command, b"")
+    };
+    let named = format!("its configuration names unix:{}", socket.display());
+    let found = doctor();
+    assert!(found.out.contains(&named), "{}{}", found.out, found.err);
+    let text = std::fs::read_to_string(place.join("sidewatch-upstream.conf")).unwrap();
+    let elsewhere = text.replace("mirror.sock", "other.sock");
+    std::fs::write(place.join("sidewatch-upstream.conf"), elsewhere).unwrap();
+    let found = doctor();
+    assert!(
+        found.out.contains("does not name"),
+        "{}{}",
+        found.out,
+        found.err
+    );
+    drop(nginx);
+    assert!(sidecar.stop().success());
+}

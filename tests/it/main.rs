@@ -19,14 +19,18 @@ mod bad_surroundings;
 mod durable;
 mod evaluate;
 mod findings;
+mod gap;
 mod harmless;
 mod health;
 mod mattermost;
 mod mirror;
 mod misbehaving;
+mod outage;
 mod overview;
 mod replay;
 mod resume;
+mod rotation;
 
 mod shutdown;
+mod storage_faults;
 mod vectors;

@@ -92,6 +92,27 @@ pub fn command(directory: &Path) -> Command {
     command
 }
 
+/// The same command as arguments of another program.
+pub(crate) fn wrapped(command: Command, wrapper: &[String]) -> Command {
+    let Some((program, arguments)) = wrapper.split_first() else {
+        return command;
+    };
+    let mut outer = Command::new(program);
+    outer.args(arguments).arg(command.get_program());
+    outer.args(command.get_args());
+    for (name, value) in command.get_envs() {
+        match value {
+            Some(value) => outer.env(name, value),
+            None => outer.env_remove(name),
+        };
+    }
+    if let Some(directory) = command.get_current_dir() {
+        outer.current_dir(directory);
+    }
+    outer.stdin(Stdio::null());
+    outer
+}
+
 /// What a command that ended left behind.
 #[derive(Debug)]
 pub struct Output {

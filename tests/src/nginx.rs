@@ -51,6 +51,13 @@ impl Builder {
         self
     }
 
+    /// Writes the access log to a file in our own format.
+    #[must_use]
+    pub fn log_file(mut self, path: &Path) -> Self {
+        self.log = format!("access_log {} sidewatch;", path.display());
+        self
+    }
+
     /// Mirrors to a unix socket or, with a token, to an address.
     #[must_use]
     pub fn mirror_to(mut self, target: &str) -> Self {

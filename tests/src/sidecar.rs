@@ -7,7 +7,7 @@ use std::process::{ExitStatus, Stdio};
 
 use nix::sys::signal::Signal;
 
-use crate::command::command;
+use crate::command::{command, wrapped};
 use crate::http::{Answer, get};
 use crate::metrics::Metrics;
 use crate::process::Process;
@@ -18,6 +18,7 @@ use crate::until;
 pub struct Builder {
     directory: PathBuf,
     text: String,
+    wrapper: Vec<String>,
 }
 
 impl Builder {
@@ -40,6 +41,13 @@ impl Builder {
         self.sink(id, &format!("type = \"file\"\npath = {path:?}"))
     }
 
+    /// Starts it through another program, which must become or watch it.
+    #[must_use]
+    pub fn wrapped_in(mut self, wrapper: &[&str]) -> Self {
+        self.wrapper = wrapper.iter().map(|part| (*part).to_owned()).collect();
+        self
+    }
+
     /// Adds any section.
     #[must_use]
     pub fn section(mut self, text: &str) -> Self {
@@ -53,14 +61,18 @@ impl Builder {
     /// # Panics
     /// It does not get ready; shows what it said.
     pub fn start(&self) -> Sidecar {
-        let Self { directory, text } = self;
+        let Self {
+            directory,
+            text,
+            wrapper,
+        } = self;
         let config = directory.join("sidewatch.toml");
         let data = directory.join("data");
         let text = format!("data_directory = {data:?}\n[admin]\nlisten = \"127.0.0.1:0\"\n{text}");
         std::fs::write(&config, text).unwrap();
         let log = directory.join("sidewatch.log");
         let stderr = File::create(&log).unwrap();
-        let mut command = command(directory);
+        let mut command = wrapped(command(directory), wrapper);
         command
             .arg("run")
             .arg(&config)
@@ -93,6 +105,7 @@ impl Sidecar {
         Builder {
             directory: directory.to_owned(),
             text: String::new(),
+            wrapper: Vec::new(),
         }
     }
 
