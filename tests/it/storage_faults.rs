@@ -2,8 +2,7 @@
 //! nothing it has not stored, and goes on by itself.
 
 use std::fs;
-use std::io::{BufRead as _, BufReader, Write as _};
-use std::net::TcpListener;
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
@@ -94,40 +93,6 @@ impl Drop for SmallDisk {
 }
 
 #[test]
-fn a_full_disk_sheds_what_a_dead_sink_was_kept_and_goes_on() {
-    let directory = tempfile::tempdir().unwrap();
-    let directory = directory.path();
-    let Some(_disk) = SmallDisk::mount(&directory.join("data/store"), "8m") else {
-        return;
-    };
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let address = listener.local_addr().unwrap();
-    drop(listener);
-    let count = 60_000;
-    fs::write(directory.join("access.log"), lines(count)).unwrap();
-    let sidecar = configured(directory)
-        .sink("down", &format!("type = \"tcp\"\naddress = \"{address}\""))
-        .start();
-    let metrics = sidecar.until("everything taken", |metrics| {
-        metrics.source("log", "received") == count as u64
-            && metrics.sink("down", "received") == count as u64
-    });
-    assert!(metrics.sink("down", "dropped_queue_full") > 0);
-    assert!(send(&sidecar, "/still-acknowledged"));
-    let listener = TcpListener::bind(address).unwrap();
-    let (stream, _) = listener.accept().unwrap();
-    BufReader::new(stream)
-        .lines()
-        .map_while(Result::ok)
-        .find(|line| line.contains("/still-acknowledged"))
-        .expect("the newest record arrives");
-    sidecar.settled();
-    let told = sidecar.log().contains("its oldest records were dropped");
-    assert!(told, "{}", sidecar.log());
-    assert!(sidecar.stop().success());
-}
-
-#[test]
 fn on_a_full_disk_with_nothing_to_shed_nothing_is_acknowledged_until_there_is_room() {
     let directory = tempfile::tempdir().unwrap();
     let directory = directory.path();
@@ -144,28 +109,28 @@ fn on_a_full_disk_with_nothing_to_shed_nothing_is_acknowledged_until_there_is_ro
         while file.write_all(&block).is_ok() {}
     }
     std::thread::scope(|scope| {
-        let waiting = scope.spawn(|| send(&sidecar, "/during"));
+        // Several: the last page of the journal has room for a few yet.
+        let waiting =
+            scope.spawn(|| (0..100).all(|number| send(&sidecar, &format!("/during/{number}"))));
         until("the trouble to show", || {
             let ready = sidecar.get("/readyz");
             (ready.body.contains("store: ") && sidecar.metrics().get("store_unwritable", &[]) == 1)
                 .then_some(())
         });
         std::thread::sleep(Duration::from_millis(300));
-        assert!(!waiting.is_finished(), "it must not be acknowledged");
+        assert!(!waiting.is_finished(), "not all may be acknowledged");
         fs::remove_file(&filler).unwrap();
         assert!(
             waiting.join().unwrap(),
-            "it is acknowledged when there is room"
+            "they are acknowledged when there is room"
         );
     });
-    let text = until("both records", || {
+    until("every record", || {
         let text = sidecar.lines("all").join("\n");
-        (text.contains("/before") && text.contains("/during")).then_some(text)
+        (text.contains("/before")
+            && (0..100).all(|number| text.contains(&format!("/during/{number}\""))))
+        .then_some(())
     });
-    assert_eq!(
-        text.matches("/during").count(),
-        text.lines().filter(|line| line.contains("/during")).count()
-    );
     sidecar.settled();
     assert!(sidecar.stop().success());
 }
