@@ -1,8 +1,7 @@
-//! Disks that are full, fail or lie: the program stays up, acknowledges
+//! Disks that fail or lie: the program stays up, acknowledges
 //! nothing it has not stored, and goes on by itself.
 
 use std::fs;
-use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
@@ -58,81 +57,6 @@ fn lines(count: usize) -> String {
             format!("192.0.2.7 - user [20/Nov/2026:10:00:00 +0000] \"GET /{at} HTTP/1.1\" 200 5 \"-\" \"test\"\n")
         })
         .collect()
-}
-
-/// A small disk; unmounted when dropped.
-struct SmallDisk(PathBuf);
-
-impl SmallDisk {
-    /// Mounts it, which only root may; says so otherwise.
-    fn mount(at: &Path, size: &str) -> Option<Self> {
-        fs::create_dir_all(at).unwrap();
-        let mounted = Command::new("mount")
-            .args([
-                "-t",
-                "tmpfs",
-                "-o",
-                &format!("size={size},mode=0700"),
-                "tmpfs",
-            ])
-            .arg(at)
-            .stderr(Stdio::null())
-            .status();
-        if mounted.is_ok_and(|status| status.success()) {
-            return Some(Self(at.to_owned()));
-        }
-        eprintln!("NOTICE: mounting a small disk needs root; a full disk was NOT tested");
-        None
-    }
-}
-
-impl Drop for SmallDisk {
-    fn drop(&mut self) {
-        drop(Command::new("umount").arg("-l").arg(&self.0).status());
-    }
-}
-
-#[test]
-fn on_a_full_disk_with_nothing_to_shed_nothing_is_acknowledged_until_there_is_room() {
-    let directory = tempfile::tempdir().unwrap();
-    let directory = directory.path();
-    let store = directory.join("data/store");
-    let Some(_disk) = SmallDisk::mount(&store, "8m") else {
-        return;
-    };
-    fs::write(directory.join("access.log"), "").unwrap();
-    let sidecar = configured(directory).json_file("all").start();
-    assert!(send(&sidecar, "/before"));
-    let filler = store.join("filler");
-    let mut file = fs::File::create(&filler).unwrap();
-    for block in [vec![0; 4096], vec![0; 1]] {
-        while file.write_all(&block).is_ok() {}
-    }
-    std::thread::scope(|scope| {
-        // Several: the last page of the journal has room for a few yet.
-        let waiting =
-            scope.spawn(|| (0..100).all(|number| send(&sidecar, &format!("/during/{number}"))));
-        until("the trouble to show", || {
-            let ready = sidecar.get("/readyz");
-            (ready.body.contains("store: ") && sidecar.metrics().get("store_unwritable", &[]) == 1)
-                .then_some(())
-        });
-        std::thread::sleep(Duration::from_millis(300));
-        assert!(!waiting.is_finished(), "not all may be acknowledged");
-        fs::remove_file(&filler).unwrap();
-        assert!(
-            waiting.join().unwrap(),
-            "they are acknowledged when there is room"
-        );
-    });
-    until("every record", || {
-        let text = sidecar.lines("all").join("\n");
-        (text.contains("/before")
-            && (0..100).all(|number| text.contains(&format!("/during/{number}\""))))
-        .then_some(())
-    });
-    sidecar.settled();
-    assert!(sidecar.stop().success());
 }
 
 /// Lets calls of the committing thread fail; ended when dropped.
