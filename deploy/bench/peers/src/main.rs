@@ -76,7 +76,9 @@ fn events() -> Vec<Box<Event>> {
             let (method, path, status) = REQUESTS[(at * 7 + at / 5) % 8];
             let mut event = Box::new(Event::new());
             event.status = status;
-            for (field, _) in Field::ALL.into_iter().take(20) {
+            // What the mapping itself writes stays free.
+            let filled = Field::ALL.into_iter().map(|(field, _)| field);
+            for field in filled.filter(|field| !field.name().starts_with("event.")).take(20) {
                 event.set(field, "a value of usual length");
             }
             event.set(Field::HttpRequestMethod, method);
@@ -130,7 +132,7 @@ fn vrl() -> Variant {
             state.clear();
             program.resolve(&mut Context::new(&mut target, &mut state, &zone)).unwrap();
             let object = target.value.as_object().unwrap();
-            let text = |name: &str| object.get(name).and_then(Value::as_str).unwrap().into_owned();
+            let text = |name: &str| object.get(name).and_then(Value::as_bytes).map(|text| String::from_utf8_lossy(text).into_owned()).unwrap();
             black_box((text("action"), text("category"), text("outcome")));
             sum += text("code").parse::<u64>().unwrap();
         }
