@@ -281,10 +281,15 @@ fn add_related<'a>(event: &'a Event, entries: &mut Entries<'a>) {
         }
     }
     push_words("related.ip", addresses, entries);
-    add_related_places(event, entries);
+    add_related_places(event, entries, |_| true);
 }
 
-fn add_related_places<'a>(event: &'a Event, entries: &mut Entries<'a>) {
+/// Channels and teams a record names in any of its labels that are `wanted`.
+fn add_related_places<'a>(
+    event: &'a Event,
+    entries: &mut Entries<'a>,
+    wanted: impl Fn(&str) -> bool,
+) {
     for (name, labels) in [
         (
             "mattermost.audit.related.channel",
@@ -299,7 +304,7 @@ fn add_related_places<'a>(event: &'a Event, entries: &mut Entries<'a>) {
         ),
     ] {
         let mut words = Vec::new();
-        for label in labels {
+        for label in labels.iter().filter(|label| wanted(label)) {
             push_new(&mut words, event.label(label).unwrap_or_default());
         }
         push_words(name, words, entries);

@@ -1,3 +1,5 @@
+//! CEF records read back to the same fields, whatever bytes they held.
+
 use proptest::prelude::*;
 use sidewatch_event::{Delivery, Event, Evidence, EvidenceValue, Field};
 

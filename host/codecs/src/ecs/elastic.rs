@@ -218,25 +218,7 @@ fn add_labels<'a>(event: &'a Event, action: &str, entries: &mut Entries<'a>) {
             entries.push((name, label_value(name, text)));
         }
     }
-    for (name, labels) in [
-        (
-            "mattermost.audit.related.channel",
-            &[
-                "mattermost.audit.post.channel.id",
-                "mattermost.audit.channel.id",
-            ][..],
-        ),
-        (
-            "mattermost.audit.related.team",
-            &["mattermost.audit.team.id"],
-        ),
-    ] {
-        let mut words = Vec::new();
-        for label in labels.iter().filter(|label| whole(label)) {
-            push_new(&mut words, event.label(label).unwrap_or_default());
-        }
-        push_words(name, words, entries);
-    }
+    super::add_related_places(event, entries, whole);
 }
 
 /// Whom a record is about, as it says itself.

@@ -1,3 +1,5 @@
+//! ECS documents, our own and in the form of the integration they replace.
+
 use std::sync::Arc;
 
 use sidewatch_event::{Delivery, Event};

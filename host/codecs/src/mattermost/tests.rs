@@ -1,3 +1,5 @@
+//! Audit records of every version and framing give the same event.
+
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, LazyLock};
 

@@ -1,3 +1,5 @@
+//! Lines of any `log_format` read back what nginx wrote.
+
 use proptest::prelude::*;
 use sidewatch_event::{Event, Field};
 

@@ -1,3 +1,5 @@
+//! No secret gets past, in whatever encoding; what is none stays.
+
 use proptest::prelude::*;
 
 use super::*;

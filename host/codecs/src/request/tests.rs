@@ -1,3 +1,5 @@
+//! Mirrored requests: who, which session, what stays out.
+
 use proptest::prelude::*;
 
 use super::*;

@@ -1,3 +1,5 @@
+//! Syslog messages in both forms and framings, forged ones included.
+
 use proptest::prelude::*;
 
 use super::*;

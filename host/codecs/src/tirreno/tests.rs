@@ -1,3 +1,5 @@
+//! Forms as the receiver takes them: limits, escapes, times, types.
+
 use proptest::prelude::*;
 use sidewatch_event::{Activity, Delivery, Event, Evidence, EvidenceValue, Field};
 

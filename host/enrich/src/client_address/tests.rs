@@ -1,3 +1,5 @@
+//! The client behind trusted proxies, and nobody else.
+
 use proptest::prelude::*;
 
 use super::*;

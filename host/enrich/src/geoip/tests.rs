@@ -1,3 +1,5 @@
+//! Databases: read, replaced, broken, of the wrong kind.
+
 use proptest::prelude::*;
 
 use super::*;

@@ -1,3 +1,5 @@
+//! Families and systems of user agents seen in the wild.
+
 use proptest::prelude::*;
 
 use super::*;

@@ -1,3 +1,5 @@
+//! Records read back what was written; damaged ones are refused.
+
 use super::*;
 use crate::activity::Activity;
 use crate::event::{Keys, Location};

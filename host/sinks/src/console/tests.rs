@@ -1,3 +1,5 @@
+//! What a person sees on the terminal.
+
 use std::sync::Arc;
 
 use proptest::prelude::*;

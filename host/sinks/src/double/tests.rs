@@ -1,3 +1,5 @@
+//! The double behaves as the receiver does, faults included.
+
 use super::form::Form;
 use super::record::{Fate, store};
 use super::*;

@@ -1,3 +1,5 @@
+//! Batches, retries and the end of a sink, with time under control.
+
 use std::future::pending;
 use std::sync::Mutex;
 

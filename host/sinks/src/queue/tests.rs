@@ -1,3 +1,5 @@
+//! The bounded queue: order, what is dropped first, counting.
+
 use super::*;
 use crate::sample;
 

@@ -1,3 +1,5 @@
+//! The demo can be set up on any machine.
+
 use super::*;
 
 #[test]

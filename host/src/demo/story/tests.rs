@@ -1,3 +1,5 @@
+//! The demo tells the incidents it plants.
+
 use ipnet::IpNet;
 
 use super::*;

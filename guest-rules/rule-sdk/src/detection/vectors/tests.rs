@@ -1,3 +1,5 @@
+//! Vectors hold or fail with a difference a person can read.
+
 use super::*;
 use crate::detection::{Description, Event, Finding, Findings, Kind, Stored};
 use crate::incident::{Continuation, Incident};
