@@ -6,8 +6,8 @@ SHELL := /bin/bash
 
 # Every rule crate; crate name = rule id = file name.
 RULES := $(sort $(foreach manifest,$(wildcard guest-rules/*/Cargo.toml),$(if $(shell grep -l '^component = ' $(manifest)),$(notdir $(patsubst %/,%,$(dir $(manifest)))))))
-# Rules that misbehave on purpose, for the integration tests only.
-FIXTURES := misbehaving
+# Rules that misbehave or tell on purpose, for the integration tests only.
+FIXTURES := misbehaving witness
 CARGO ?= cargo
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 GUEST := wasm32-unknown-unknown
@@ -21,7 +21,7 @@ mkdir -p $(TARGET)/$(2); for rule in $(1); do \
 done
 endef
 
-.PHONY: help run test build rules fixtures lint bench crash-test rotation-test tools test-tools auditmatica wasm-target fuzz clean
+.PHONY: help run test build rules fixtures lint bench swaps languages crash-test rotation-test tools test-tools auditmatica wasm-target fuzz clean
 
 help: ## Show this
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -35,6 +35,7 @@ build: wasm-target rules ## Release binary at target/release/sidewatch, rules at
 rules: wasm-target ## Rule components at target/rules/<id>.wasm
 	$(CARGO) build -q -p sidewatch-componentize
 	@$(call components,$(RULES),rules)
+	@for rule in $(RULES); do if [ -d rules/$$rule/tests ]; then mkdir -p $(TARGET)/rules/$$rule/tests && cp rules/$$rule/tests/* $(TARGET)/rules/$$rule/tests/; fi; done
 
 fixtures: rules ## Components the integration tests need at target/rules-fixtures/<id>.wasm
 	@$(call components,$(FIXTURES),rules-fixtures)
@@ -66,6 +67,22 @@ ROTATIONS ?= 500
 rotation-test: wasm-target test-tools fixtures ## Rotate a followed log ROTATIONS times (500) in every way at 10,000 lines/s
 	$(CARGO) build -q --workspace --bins
 	SIDEWATCH_RULES=$(abspath $(TARGET)/rules) SIDEWATCH_ROTATIONS=$(ROTATIONS) $(CARGO) nextest run --workspace --no-capture -E 'test(rotation::)'
+
+swaps: fixtures ## A thousand swaps of a rule under a real nginx' traffic; prints the numbers
+	$(CARGO) build -q --workspace --bins
+	SIDEWATCH_RULES=$(abspath $(TARGET)/rules) SIDEWATCH_SWAPS=1000 $(CARGO) nextest run --workspace --success-output final -E 'test(swaps_under_traffic)'
+
+# Needs node with npm, python3 and their package indexes.
+LANGUAGES := $(TARGET)/languages
+languages: ## The rule in guest-rules/languages as JavaScript, Python and Rust: same vectors, cost beside each other
+	mkdir -p $(LANGUAGES)
+	test -d $(LANGUAGES)/node_modules || npm install --prefix $(LANGUAGES) --no-audit --no-fund --silent @bytecodealliance/componentize-js@0.23.0
+	test -x $(LANGUAGES)/python/bin/componentize-py || { python3 -m venv $(LANGUAGES)/python && $(LANGUAGES)/python/bin/pip install -q --disable-pip-version-check componentize-py==0.25.1; }
+	cp guest-rules/languages/build.mjs $(LANGUAGES)/
+	node $(LANGUAGES)/build.mjs guest-rules/languages/repeated-failures.js wit $(LANGUAGES)/javascript.wasm
+	$(LANGUAGES)/python/bin/componentize-py -q -d wit -w detection-rule componentize --stub-wasi -p guest-rules/languages -o $(LANGUAGES)/python.wasm repeated_failures
+	$(CARGO) build -q --release -p sidewatch
+	guest-rules/languages/compare.sh $(TARGET)/release/sidewatch $(LANGUAGES)
 
 fuzz: ## Run every fuzz target for a minute (needs a nightly toolchain and cargo-fuzz)
 	fuzz/run.sh 60

@@ -10,6 +10,15 @@ use integration_tests::sidewatch;
 /// Compiling on a busy machine.
 const COMPILING: Duration = Duration::from_secs(300);
 
+/// As `rules/README.md` has it.
+const VECTORS: &str = r#"
+[[case]]
+name = "the fifth failure within ten minutes is reported"
+defaults = { user = "zoe", activity = "login-failure", from = "192.0.2.7" }
+events = [{ minutes = 0 }, { minutes = 1 }, { minutes = 2 }, { minutes = 3 }, { minutes = 4 }]
+findings = [{ kind = "night-login", event = 4, severity = 6, evidence = { failures = 5 } }]
+"#;
+
 /// Kept between runs, so that dependencies are compiled once.
 fn shared_target() -> PathBuf {
     let path = profile_directory().parent().unwrap().join("rule-author");
@@ -54,6 +63,12 @@ fn a_new_rule_passes_its_tests_builds_and_can_be_inspected() {
     let built = run_within(&mut build, b"", COMPILING);
     assert_eq!(built.code, 0, "{}", built.err);
 
+    std::fs::create_dir(rule.join("tests")).unwrap();
+    std::fs::write(rule.join("tests/failures.toml"), VECTORS).unwrap();
+    let tested = sidewatch(directory.path(), &["test", "night-login"], b"");
+    assert_eq!(tested.code, 0, "{}\n{}", tested.out, tested.err);
+    assert!(tested.out.contains("1 cases hold"), "{}", tested.out);
+
     let inspected = sidewatch(
         directory.path(),
         &["rule", "inspect", "night-login/target/night-login.wasm"],
@@ -65,6 +80,7 @@ fn a_new_rule_passes_its_tests_builds_and_can_be_inspected() {
         "imports    none",
         "sidewatch:rule/detection@0.1.0",
         "state      per user",
+        "parameters failures, minutes",
     ] {
         assert!(
             inspected.out.contains(word),

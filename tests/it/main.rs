@@ -22,6 +22,7 @@ mod findings;
 mod gap;
 mod harmless;
 mod health;
+mod lifecycle;
 mod mattermost;
 mod mirror;
 mod misbehaving;
@@ -32,5 +33,9 @@ mod resume;
 mod rotation;
 
 mod shutdown;
+mod signing;
 mod storage_faults;
+mod swap_engine;
+mod swaps;
+mod vector_verb;
 mod vectors;

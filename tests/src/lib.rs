@@ -9,6 +9,7 @@
     clippy::unwrap_used,
     clippy::expect_used,
     clippy::panic,
+    clippy::indexing_slicing,
     clippy::print_stderr,
     reason = "test helpers fail loudly"
 )]
@@ -23,6 +24,7 @@ pub mod rsyslog;
 pub mod seed;
 pub mod sidecar;
 pub mod tirreno;
+pub mod versions;
 pub mod wait;
 
 pub use command::{Output, sidewatch};

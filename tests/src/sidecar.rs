@@ -17,6 +17,7 @@ use crate::until;
 #[derive(Debug)]
 pub struct Builder {
     directory: PathBuf,
+    top: String,
     text: String,
     wrapper: Vec<String>,
 }
@@ -48,6 +49,14 @@ impl Builder {
         self
     }
 
+    /// Adds keys at the top of the file.
+    #[must_use]
+    pub fn top(mut self, text: &str) -> Self {
+        self.top.push_str(text);
+        self.top.push('\n');
+        self
+    }
+
     /// Adds any section.
     #[must_use]
     pub fn section(mut self, text: &str) -> Self {
@@ -63,12 +72,14 @@ impl Builder {
     pub fn start(&self) -> Sidecar {
         let Self {
             directory,
+            top,
             text,
             wrapper,
         } = self;
         let config = directory.join("sidewatch.toml");
         let data = directory.join("data");
-        let text = format!("data_directory = {data:?}\n[admin]\nlisten = \"127.0.0.1:0\"\n{text}");
+        let text =
+            format!("data_directory = {data:?}\n{top}[admin]\nlisten = \"127.0.0.1:0\"\n{text}");
         std::fs::write(&config, text).unwrap();
         let log = directory.join("sidewatch.log");
         let stderr = File::create(&log).unwrap();
@@ -104,6 +115,7 @@ impl Sidecar {
     pub fn in_directory(directory: &Path) -> Builder {
         Builder {
             directory: directory.to_owned(),
+            top: String::new(),
             text: String::new(),
             wrapper: Vec::new(),
         }

@@ -38,11 +38,23 @@ macro_rules! pod_state {
 }
 
 /// Implements [`State`] for a tuple struct of plain numbers whose form has a
-/// version: `compact_state!(Name(Inner), 1)`. Another version starts anew.
-/// Zeros at the end are not stored, so what is not yet used costs nothing.
+/// version: `compact_state!(Name(Inner), 1)`. Another version starts anew,
+/// unless a function knows what to make of it: with
+/// `compact_state!(Name(Inner), 2, from = migrate)`, `migrate(version, bytes)`
+/// is asked, which returns an `Option<Inner>`; [`read_compact`] reads the older
+/// form. Zeros at the end are not stored, so what is not yet used costs nothing.
+///
+/// [`read_compact`]: crate::state::read_compact
 #[macro_export]
 macro_rules! compact_state {
     ($name:ident($inner:ty), $version:literal) => {
+        $crate::compact_state!(
+            $name($inner),
+            $version,
+            from = |_: u8, _: &[u8]| None::<$inner>
+        );
+    };
+    ($name:ident($inner:ty), $version:literal, from = $migrate:expr) => {
         #[allow(unreachable_pub, reason = "as visible as the state itself")]
         impl $name {
             /// Most bytes a state takes.
@@ -51,15 +63,12 @@ macro_rules! compact_state {
         impl $crate::State for $name {
             fn decode(bytes: &[u8]) -> Option<Self> {
                 let (version, stored) = bytes.split_first()?;
-                let mut inner: $inner = $crate::bytemuck::Zeroable::zeroed();
-                let whole = $crate::bytemuck::bytes_of_mut(&mut inner);
-                if *version != $version || stored.len() > whole.len() {
-                    return None;
-                }
-                for (byte, value) in whole.iter_mut().zip(stored) {
-                    *byte = *value;
-                }
-                Some(Self(inner))
+                let inner: Option<$inner> = if *version == $version {
+                    $crate::state::read_compact(stored)
+                } else {
+                    ($migrate)(*version, stored)
+                };
+                inner.map(Self)
             }
             fn encode(&self, out: &mut Vec<u8>) {
                 let bytes = $crate::bytemuck::bytes_of(&self.0);
@@ -72,6 +81,21 @@ macro_rules! compact_state {
             }
         }
     };
+}
+
+/// Reads plain numbers stored without the zeros at their end, as
+/// [`compact_state!`](crate::compact_state) stores them behind the version.
+#[must_use]
+pub fn read_compact<T: Pod>(stored: &[u8]) -> Option<T> {
+    let mut inner = T::zeroed();
+    let whole = bytemuck::bytes_of_mut(&mut inner);
+    if stored.len() > whole.len() {
+        return None;
+    }
+    for (byte, value) in whole.iter_mut().zip(stored) {
+        *byte = *value;
+    }
+    Some(inner)
 }
 
 /// At most `N` plain records in order, stored back to back: decoding is one
@@ -256,6 +280,31 @@ mod tests {
         assert_eq!(Compact::decode(&[3; 18]), None);
         assert_eq!(Compact::decode(&[]), None);
         assert!(Compact::decode(&[3; 17]).is_some());
+    }
+
+    /// The same user's counts, once more finely counted.
+    #[derive(Debug, Default, PartialEq)]
+    struct Finer([u64; 4]);
+    crate::compact_state!(Finer([u64; 4]), 4, from = finer);
+
+    fn finer(version: u8, stored: &[u8]) -> Option<[u64; 4]> {
+        match version {
+            3 => Some(read_compact::<[u32; 4]>(stored)?.map(u64::from)),
+            _ => None,
+        }
+    }
+
+    #[test]
+    fn a_state_of_an_older_version_is_migrated_where_the_rule_knows_how() {
+        let mut old = Vec::new();
+        Compact([7, 0, 9, 0]).encode(&mut old);
+        assert_eq!(Finer::decode(&old), Some(Finer([7, 0, 9, 0])));
+        let mut new = Vec::new();
+        Finer([7, 0, 9, 0]).encode(&mut new);
+        assert_eq!(new[0], 4);
+        assert_eq!(Finer::decode(&new), Some(Finer([7, 0, 9, 0])));
+        assert_eq!(Finer::decode(&[2, 1]), None, "too old to be known");
+        assert_eq!(Compact::decode(&new), None, "the older version starts anew");
     }
 
     #[test]

@@ -23,6 +23,7 @@ use wasmtime::Store;
 use crate::bindings::detection::DetectionRule as Bindings;
 use crate::bindings::detection::exports::sidewatch::rule::detection as wire;
 use crate::evaluate::{Detect, DetectionFrame, DetectionOutcome};
+use crate::failure_rate::{FailureRate, Verdict};
 use crate::fault::{Fault, RuleCounters, add};
 use crate::frame::{ABSENT, FRAME_EVENTS, append, append_texts, slice};
 use crate::key::{NAMES, StateKey};
@@ -102,6 +103,13 @@ pub struct DetectionRule {
     members: Vec<(u64, u32)>,
     suspension: Suspension,
     quarantine: Quarantine,
+    failure_rate: FailureRate,
+    /// What its failures say; whoever owns the rule acts on it.
+    pub(crate) verdict: Verdict,
+    /// Events and failed ones when the verdict was reached.
+    pub(crate) judged: (u64, u64),
+    /// Switched off, it sees no events.
+    on: bool,
 }
 
 impl std::fmt::Debug for DetectionRule {
@@ -143,6 +151,10 @@ impl DetectionRule {
             members: Vec::new(),
             suspension: Suspension::default(),
             quarantine: Quarantine::default(),
+            failure_rate: FailureRate::new(limits.failures),
+            verdict: Verdict::Fine,
+            judged: (0, 0),
+            on: true,
         })
     }
 
@@ -160,7 +172,12 @@ impl DetectionRule {
         rows: &[Row<EventNumbers>],
         findings: &mut Vec<RawFinding>,
     ) {
-        let started = Instant::now();
+        if !self.on {
+            add(&self.counters.skipped, events.len());
+            return;
+        }
+        let (started, worked) = (Instant::now(), thread_time());
+        let before = (self.counters.seen(), self.counters.failed());
         let batch = Batch { events, rows };
         let mut first = 0;
         for chunk in events.chunks(FRAME_EVENTS) {
@@ -169,6 +186,7 @@ impl DetectionRule {
         }
         let elapsed = usize::try_from(started.elapsed().as_nanos()).unwrap_or(usize::MAX);
         add(&self.counters.nanoseconds, elapsed);
+        self.judge(started, worked, before);
         self.counters
             .states
             .store(self.states.len() as u64, Ordering::Relaxed);
@@ -178,6 +196,33 @@ impl DetectionRule {
         self.counters
             .states_evicted
             .store(self.states.evicted(), Ordering::Relaxed);
+    }
+
+    /// Whether it did its work in the time it may take, and without failing
+    /// too often; `before` are events and failures before the batch.
+    fn judge(&mut self, started: Instant, worked: Option<Duration>, before: (u64, u64)) {
+        let events = self.counters.seen().saturating_sub(before.0);
+        let failed = self.counters.failed().saturating_sub(before.1);
+        if let (Some(worked), Some(now)) = (worked, thread_time())
+            && failed == 0
+        {
+            let allowed = self.limits.event_microseconds.saturating_mul(1_000);
+            let allowed = Duration::from_nanos(allowed.saturating_mul(events));
+            let excess = now.saturating_sub(worked).saturating_sub(allowed);
+            if !excess.is_zero()
+                && let Some(pause) = self.suspension.strike(started, excess)
+            {
+                add(&self.counters.too_slow, 1);
+                tracing::error!(rule = %self.descriptor.id, seconds = pause.as_secs(), "rule takes longer than `event_microseconds` and is suspended");
+            }
+        }
+        if events > 0 {
+            let verdict = self.failure_rate.note(started, events, failed);
+            if verdict > self.verdict {
+                self.verdict = verdict;
+                self.judged = (events, failed);
+            }
+        }
     }
 
     fn fold_chunk(
@@ -244,8 +289,11 @@ impl DetectionRule {
             if fault == Fault::TimedOut && self.quarantine.strike(*key, started, cost) {
                 self.states.set(*key, &[], 0);
             }
-            let id = events.events.get(*at as usize).map_or(0, |event| event.id);
-            tracing::warn!(rule = %self.descriptor.id, error = %fault, event = format_args!("{id:032x}"), "rule cannot evaluate an event");
+            if let Some(event) = events.events.get(*at as usize) {
+                tracing::warn!(rule = %self.descriptor.id, error = %fault, event = format_args!("{:032x}", event.id), "rule cannot evaluate an event");
+                let version = &self.descriptor.version;
+                self.counters.failures.note(event, version, fault);
+            }
             return;
         }
         let (left, right) = members.split_at(members.len() / 2);
@@ -427,9 +475,82 @@ impl DetectionRule {
         })
     }
 
+    /// The component.
+    #[must_use]
+    pub fn loaded(&self) -> &LoadedRule {
+        &self.loaded
+    }
+
+    /// Its parameters, a JSON object.
+    #[must_use]
+    pub fn parameters(&self) -> Value {
+        self.parameters.parse().unwrap_or(Value::Null)
+    }
+
+    /// What it may use.
+    #[must_use]
+    pub fn limits(&self) -> RuleLimits {
+        self.limits
+    }
+
+    /// Whether it is switched on.
+    #[must_use]
+    pub fn is_on(&self) -> bool {
+        self.on
+    }
+
+    pub(crate) fn switch(&mut self, on: bool) {
+        self.on = on;
+        self.suspension = Suspension::default();
+        self.quarantine = Quarantine::default();
+        self.failure_rate = FailureRate::new(self.limits.failures);
+    }
+
+    /// Goes on where another version is: its states and its counters. Where
+    /// the key differs, the states are of no use and are forgotten.
+    pub(crate) fn take_over(&mut self, other: &mut Self) {
+        self.counters = Arc::clone(&other.counters);
+        let none = States::new(0, 0);
+        let mut states = std::mem::replace(&mut other.states, none);
+        if self.descriptor.key != other.descriptor.key {
+            states.clear();
+        }
+        states.set_bounds(self.limits.state_bytes, self.descriptor.state_ttl);
+        self.states = states;
+        self.switch(true);
+        self.verdict = Verdict::Fine;
+    }
+
+    /// Takes up the states another version has for these events, where it has
+    /// none of its own.
+    pub(crate) fn take_up_states(&mut self, other: &Self, events: &[Box<Event>]) {
+        if self.descriptor.key != other.descriptor.key {
+            return;
+        }
+        for event in events {
+            if let Some(key) = self.key.of(event)
+                && self.states.kept(key).is_none()
+                && let Some(kept) = other.states.kept(key)
+            {
+                self.states.restore(key, kept);
+            }
+        }
+    }
+
     /// The rule's states, to be kept beyond the process.
     pub fn states_mut(&mut self) -> &mut States {
         &mut self.states
+    }
+
+    /// Instructions the present instance has executed, where the engine counts
+    /// them.
+    #[must_use]
+    pub fn instructions(&self) -> u64 {
+        let left = self
+            .live
+            .as_ref()
+            .and_then(|live| live.store.get_fuel().ok());
+        left.map_or(0, |left| u64::MAX - left)
     }
 
     /// Until when the rule is suspended, if it is.

@@ -1,8 +1,11 @@
 //! What a rule can do wrong, as data: each kind has its own counter and none
 //! stops an event from reaching the sinks.
 
+use std::collections::VecDeque;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
+use sidewatch_event::Event;
 use wasmtime::Trap;
 
 /// Why a rule gave no usable answer for a frame.
@@ -53,6 +56,51 @@ impl Fault {
     }
 }
 
+/// An event a rule could not evaluate; it went on to the sinks without it.
+#[derive(Debug, Clone)]
+pub struct FailedEvent {
+    /// Identifier of the event, by which it is found in every output.
+    pub event: u128,
+    /// Its time, milliseconds since the Unix epoch.
+    pub time: i64,
+    /// Source it came from.
+    pub source: Option<Arc<str>>,
+    /// Version of the rule.
+    pub version: Arc<str>,
+    /// What went wrong.
+    pub fault: Fault,
+}
+
+/// Failed events remembered per rule, the latest.
+const REMEMBERED: usize = 64;
+
+/// The latest events a rule could not evaluate.
+#[derive(Debug, Default)]
+pub struct FailureLog(Mutex<VecDeque<FailedEvent>>);
+
+impl FailureLog {
+    pub(crate) fn note(&self, event: &Event, version: &Arc<str>, fault: Fault) {
+        let mut log = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if log.len() == REMEMBERED {
+            log.pop_front();
+        }
+        log.push_back(FailedEvent {
+            event: event.id,
+            time: event.time,
+            source: event.source.clone(),
+            version: Arc::clone(version),
+            fault,
+        });
+    }
+
+    /// Oldest first.
+    #[must_use]
+    pub fn latest(&self) -> Vec<FailedEvent> {
+        let log = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        log.iter().cloned().collect()
+    }
+}
+
 /// Counters of one rule; read by the metrics endpoint.
 #[derive(Debug, Default)]
 pub struct RuleCounters {
@@ -72,10 +120,14 @@ pub struct RuleCounters {
     pub out_of_memory: AtomicU64,
     /// Frames whose answer broke the contract.
     pub rejected: AtomicU64,
+    /// Times it was suspended for taking too long without failing.
+    pub too_slow: AtomicU64,
     /// Events this rule could not evaluate and went without it.
     pub quarantined: AtomicU64,
     /// Events that went past the rule while it was suspended.
     pub skipped: AtomicU64,
+    /// The latest events that were quarantined, with the reason.
+    pub failures: FailureLog,
     /// States kept at present.
     pub states: AtomicU64,
     /// Bytes of states kept at present.
@@ -85,6 +137,17 @@ pub struct RuleCounters {
 }
 
 impl RuleCounters {
+    /// Events that came the rule's way, whether it saw them or not.
+    pub(crate) fn seen(&self) -> u64 {
+        self.events.load(Ordering::Relaxed)
+    }
+
+    /// Events the rule failed on or was not given for failing on others.
+    #[must_use]
+    pub fn failed(&self) -> u64 {
+        self.quarantined.load(Ordering::Relaxed) + self.skipped.load(Ordering::Relaxed)
+    }
+
     pub(crate) fn count(&self, fault: &Fault) {
         let counter = match fault {
             Fault::Trapped(_) => &self.trapped,

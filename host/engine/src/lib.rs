@@ -13,8 +13,12 @@
 
 mod bindings;
 pub mod cache;
+mod canary;
+pub mod compile_worker;
 pub mod detection;
 mod evaluate;
+mod exchange;
+mod failure_rate;
 pub mod fault;
 mod frame;
 mod key;
@@ -24,15 +28,23 @@ pub mod mapping;
 mod quarantine;
 mod rows;
 pub mod rule_set;
+mod shadow;
+pub mod signature;
 pub mod state;
 mod suspension;
 
+pub use canary::{CanaryReport, SampledState, canary};
+pub use compile_worker::CompileWorker;
 pub use detection::{DetectionRule, RawFinding};
-pub use fault::{Fault, RuleCounters};
+pub use exchange::{Change, Effect, Exchange, Unanswered};
+pub use failure_rate::FailurePolicy;
+pub use fault::{FailedEvent, Fault, RuleCounters};
 pub use limits::RuleLimits;
 pub use loader::{
     ConfigureError, Engine, EngineError, EngineSettings, LoadError, LoadedRule, RuleKind,
 };
 pub use mapping::MappingRule;
-pub use rule_set::RuleSet;
+pub use rule_set::{Announcement, RuleSet};
+pub use shadow::{Difference, ShadowReport, Side};
+pub use signature::{Provenance, SignaturePolicy, Trust};
 pub use state::{KeptState, States};

@@ -17,6 +17,8 @@ use cpu_time::ThreadTime;
 use serde::Deserialize;
 use wasmtime::{Engine, Store, StoreLimits, StoreLimitsBuilder, UpdateDeadline};
 
+use crate::failure_rate::FailurePolicy;
+
 /// Length of one epoch.
 pub const TICK: Duration = Duration::from_millis(1);
 
@@ -34,6 +36,11 @@ pub struct RuleLimits {
     pub findings_per_frame: usize,
     /// Bytes all states of the rule may take together.
     pub state_bytes: usize,
+    /// Microseconds of processor time an event may take on the average; what
+    /// goes beyond suspends the rule as failures do.
+    pub event_microseconds: u64,
+    /// How often it may fail.
+    pub failures: FailurePolicy,
 }
 
 impl Default for RuleLimits {
@@ -44,6 +51,8 @@ impl Default for RuleLimits {
             output_bytes: 1 << 20,
             findings_per_frame: 256,
             state_bytes: 64 << 20,
+            event_microseconds: 50,
+            failures: FailurePolicy::default(),
         }
     }
 }
@@ -93,6 +102,8 @@ impl RuleLimits {
             },
         );
         store.limiter(|guard| &mut guard.limits);
+        // Where instructions are counted; it is an error elsewhere.
+        drop(store.set_fuel(u64::MAX));
         // What an answer may make this side allocate before it is looked at;
         // records are larger here than in the guest.
         store.set_hostcall_fuel(self.output_bytes.saturating_mul(8).saturating_add(1 << 20));

@@ -9,16 +9,18 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use serde_json::Value;
+use wasmtime::Engine as Wasmtime;
 use wasmtime::component::types::ComponentItem;
 use wasmtime::component::{Component, Linker};
-use wasmtime::{Config, Engine as Wasmtime};
 
 use crate::bindings;
 use crate::cache::{CompiledCache, RuleDigest, digest, hexadecimal};
+use crate::compile_worker::{CompileError, CompileWorker, configuration};
 use crate::detection::DetectionRule;
 use crate::fault::Fault;
 use crate::limits::{EpochClock, RuleLimits};
 use crate::mapping::MappingRule;
+use crate::signature::{Provenance, SignatureError, Trust, read_signature, signature_path};
 
 /// Interface version this host speaks.
 pub const INTERFACE_VERSION: &str = "0.1.0";
@@ -35,6 +37,12 @@ pub struct EngineSettings {
     pub largest_component: u64,
     /// Key of the hashes rules see; stable over restarts.
     pub hash_key: [u8; 16],
+    /// Whose rules are loaded.
+    pub trust: Trust,
+    /// Counts the instructions rules execute, which slows them down.
+    pub count_instructions: bool,
+    /// Compiles in a process of its own; without one, in this process.
+    pub compile_worker: Option<CompileWorker>,
 }
 
 impl Default for EngineSettings {
@@ -43,6 +51,9 @@ impl Default for EngineSettings {
             cache_directory: None,
             largest_component: 10 << 20,
             hash_key: [0; 16],
+            trust: Trust::default(),
+            count_instructions: false,
+            compile_worker: None,
         }
     }
 }
@@ -77,6 +88,9 @@ pub enum LoadError {
         /// What the system says.
         source: std::io::Error,
     },
+    /// Nobody trusted has signed it.
+    #[error(transparent)]
+    Signature(#[from] SignatureError),
     /// The file is larger than a rule may be.
     #[error("the component is {size} bytes, more than the limit of {limit}")]
     TooLarge {
@@ -93,6 +107,9 @@ pub enum LoadError {
     /// The bytes are no component.
     #[error("this is no WebAssembly component: {0}")]
     Malformed(String),
+    /// Compiling it takes too much.
+    #[error(transparent)]
+    Compile(CompileError),
     /// The component wants something from its host.
     #[error(
         "the component imports `{0}`; rules import nothing (build for wasm32-unknown-unknown, not for WASI)"
@@ -174,6 +191,8 @@ pub struct LoadedRule {
     pub kind: RuleKind,
     /// Whether the compiled form came from the cache.
     pub cached: bool,
+    /// What its signature proves.
+    pub provenance: Provenance,
 }
 
 impl std::fmt::Debug for LoadedRule {
@@ -193,6 +212,8 @@ pub struct Engine {
     pub(crate) clock: Arc<EpochClock>,
     cache: Option<CompiledCache>,
     largest_component: u64,
+    trust: Arc<Trust>,
+    compile_worker: Option<CompileWorker>,
     pub(crate) hash_key: [u8; 16],
 }
 
@@ -211,8 +232,7 @@ impl Engine {
     /// # Errors
     /// Fails when the cache directory is unusable.
     pub fn new(settings: &EngineSettings) -> Result<Self, EngineError> {
-        let mut config = Config::new();
-        config.epoch_interruption(true);
+        let config = configuration(settings.count_instructions);
         let wasmtime =
             Wasmtime::new(&config).map_err(|error| EngineError::Runtime(format!("{error:#}")))?;
         let cache = settings
@@ -231,15 +251,44 @@ impl Engine {
             clock: Arc::new(clock),
             cache,
             largest_component: settings.largest_component,
+            trust: Arc::new(settings.trust.clone()),
+            compile_worker: settings
+                .compile_worker
+                .clone()
+                .filter(|_| !settings.count_instructions),
             hash_key: settings.hash_key,
         })
     }
 
-    /// Reads and loads a component.
+    /// The same engine, compiling what it does not know in a process of its
+    /// own.
+    #[must_use]
+    pub fn compiling_in(&self, worker: Option<CompileWorker>) -> Self {
+        Self {
+            compile_worker: worker,
+            ..self.clone()
+        }
+    }
+
+    /// Reads a component with its signature and loads it, if whoever signed
+    /// it is trusted.
     ///
     /// # Errors
     /// Says why the file is no usable rule.
     pub fn load_file(&self, path: &Path) -> Result<LoadedRule, LoadError> {
+        let bytes = self.read(path)?;
+        let signature = read_signature(path).map_err(|source| LoadError::Read {
+            path: signature_path(path),
+            source,
+        })?;
+        self.load_signed(&bytes, signature.as_deref())
+    }
+
+    /// The bytes of a component's file.
+    ///
+    /// # Errors
+    /// It cannot be read, or is larger than a rule may be.
+    pub fn read(&self, path: &Path) -> Result<Vec<u8>, LoadError> {
         use std::io::Read as _;
         let read = |source| LoadError::Read {
             path: path.to_owned(),
@@ -250,21 +299,45 @@ impl Engine {
         file.take(self.largest_component + 1)
             .read_to_end(&mut bytes)
             .map_err(read)?;
-        self.load(&bytes)
+        self.fits(&bytes)?;
+        Ok(bytes)
     }
 
-    /// Loads a component from its bytes.
+    /// Loads a component from its bytes, if its signature (the text of its
+    /// `.minisig` file) proves what the policy wants.
+    ///
+    /// # Errors
+    /// Says why the bytes are no usable rule.
+    pub fn load_signed(
+        &self,
+        bytes: &[u8],
+        signature: Option<&str>,
+    ) -> Result<LoadedRule, LoadError> {
+        self.fits(bytes)?;
+        let provenance = self.trust.check(bytes, signature)?;
+        let mut loaded = self.load(bytes)?;
+        if let Provenance::Unproven(reason) = &provenance {
+            let digest = hexadecimal(&loaded.digest);
+            tracing::warn!(digest, %reason, "rule is loaded although nobody trusted has signed it");
+        }
+        loaded.provenance = provenance;
+        Ok(loaded)
+    }
+
+    fn fits(&self, bytes: &[u8]) -> Result<(), LoadError> {
+        let (size, limit) = (bytes.len() as u64, self.largest_component);
+        if size > limit {
+            return Err(LoadError::TooLarge { size, limit });
+        }
+        Ok(())
+    }
+
+    /// Loads a component from its bytes, whoever made them.
     ///
     /// # Errors
     /// Says why the bytes are no usable rule.
     pub fn load(&self, bytes: &[u8]) -> Result<LoadedRule, LoadError> {
-        let size = bytes.len() as u64;
-        if size > self.largest_component {
-            return Err(LoadError::TooLarge {
-                size,
-                limit: self.largest_component,
-            });
-        }
+        self.fits(bytes)?;
         // Preamble: magic, then version 1 layer 0 for a core module.
         if bytes.starts_with(b"\0asm\x01\0\0\0") {
             return Err(LoadError::CoreModule);
@@ -291,6 +364,7 @@ impl Engine {
             size: bytes.len(),
             kind,
             cached,
+            provenance: Provenance::Unchecked,
         })
     }
 
@@ -311,8 +385,7 @@ impl Engine {
                 return Ok((component, true));
             }
         }
-        let component = Component::new(&self.wasmtime, bytes)
-            .map_err(|error| LoadError::Malformed(format!("{error:#}")))?;
+        let component = self.compile(bytes)?;
         if let Some(cache) = &self.cache {
             let kept = component.serialize().map_err(std::io::Error::other);
             if let Err(error) = kept.and_then(|artifact| cache.write(digest, compiler, &artifact)) {
@@ -320,6 +393,29 @@ impl Engine {
             }
         }
         Ok((component, false))
+    }
+
+    fn compile(&self, bytes: &[u8]) -> Result<Component, LoadError> {
+        let malformed = |error: wasmtime::Error| LoadError::Malformed(format!("{error:#}"));
+        let Some(worker) = &self.compile_worker else {
+            return Component::new(&self.wasmtime, bytes).map_err(malformed);
+        };
+        let artifact = match worker.compile(bytes) {
+            Ok(artifact) => artifact,
+            Err(CompileError::Malformed(message)) => return Err(LoadError::Malformed(message)),
+            Err(CompileError::Process(error)) => {
+                tracing::warn!(%error, "cannot compile a rule in a process of its own; it is compiled in this one");
+                return Component::new(&self.wasmtime, bytes).map_err(malformed);
+            }
+            Err(error) => return Err(LoadError::Compile(error)),
+        };
+        #[expect(
+            unsafe_code,
+            reason = "the artifact comes straight from this program's own compiler"
+        )]
+        // SAFETY: this very program made it, in a child that knew nothing but
+        // the component; a compiler that is led astray by one would be so here.
+        unsafe { Component::deserialize(&self.wasmtime, &artifact) }.map_err(malformed)
     }
 
     /// Number of the compiler's version and settings.

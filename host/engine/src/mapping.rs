@@ -91,6 +91,12 @@ impl MappingRule {
         })
     }
 
+    /// The component.
+    #[must_use]
+    pub fn loaded(&self) -> &LoadedRule {
+        &self.loaded
+    }
+
     /// Maps a batch in place: annotation, computed texts, activity, noise.
     /// Only events for which `admits` holds are shown to the rule.
     pub fn map(&mut self, events: &mut [Box<Event>], admits: impl Fn(&Event) -> bool) {
@@ -134,6 +140,10 @@ impl MappingRule {
         if members.len() == 1 {
             add(&self.counters.quarantined, 1);
             tracing::warn!(rule = %self.descriptor.id, error = %fault, "rule cannot map an event");
+            if let Some(event) = members.first().and_then(|at| events.get(*at)) {
+                let version = &self.descriptor.version;
+                self.counters.failures.note(event, version, fault);
+            }
             return;
         }
         let (left, right) = members.split_at(members.len() / 2);

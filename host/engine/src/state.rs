@@ -6,6 +6,8 @@
 
 use hashbrown::HashMap;
 
+use crate::canary::SampledState;
+
 /// Estimated bytes a state costs beyond its own.
 const OVERHEAD: usize = 64;
 /// Entries looked at to find one to forget.
@@ -120,6 +122,42 @@ impl States {
             entry.changes = state.changes;
         }
         self.touched = touched;
+    }
+
+    /// What is kept under a key, however old.
+    #[must_use]
+    pub fn kept(&self, key: u64) -> Option<KeptState<'_>> {
+        let (_, entry) = self.slots.get(*self.index.get(&key)?)?;
+        Some(entry.kept())
+    }
+
+    /// Forgets everything.
+    pub fn clear(&mut self) {
+        for (key, _) in std::mem::take(&mut self.slots) {
+            self.touch(key);
+        }
+        self.index.clear();
+        self.bytes = 0;
+    }
+
+    /// Other bounds, from the next change on; see [`States::new`].
+    pub(crate) fn set_bounds(&mut self, limit: usize, ttl: u64) {
+        self.limit = limit;
+        self.ttl = i64::try_from(ttl).unwrap_or(i64::MAX);
+    }
+
+    /// Copies of at most so many states, those kept last.
+    pub(crate) fn sample(&self, most: usize) -> Vec<SampledState> {
+        self.slots
+            .iter()
+            .rev()
+            .take(most)
+            .map(|(key, entry)| SampledState {
+                key: *key,
+                bytes: entry.bytes.clone(),
+                changed: entry.changed,
+            })
+            .collect()
     }
 
     fn touch(&mut self, key: u64) {

@@ -1,20 +1,29 @@
-//! What an operator may ask of a store: looking at dead letters, offering them
-//! again, removing them, and whether the numbers add up.
+//! What an operator may ask: about the store (dead letters, offering them
+//! again, removing them, whether the numbers add up), about the rules in force,
+//! and for a look at live records.
 //!
 //! A running sidecar answers on a unix socket in its data directory, which only
 //! its own user may enter; a stopped one's store is opened by the command
-//! itself. One request and one answer, each a line of JSON.
+//! itself. One request and one answer, each a line of JSON; a tap is answered
+//! with a line per record until the asker goes.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use sidewatch_event::Delivery;
+use sidewatch_sinks::FilterSettings;
 use sidewatch_store::{DeadLetter, Store, StoreError};
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
+use tokio::net::unix::WriteHalf;
 use tokio::net::{UnixListener, UnixStream};
+use tokio::sync::Semaphore;
+
+use crate::lifecycle::request::{RulesHandle, RulesRequest};
+use crate::pipeline::taps::Taps;
 
 use crate::pipeline::durable::lane;
 
@@ -44,6 +53,13 @@ pub enum ControlRequest {
     Purge(Selection),
     /// The numbers of the sinks.
     Progress,
+    /// About the rules in force.
+    Rules(RulesRequest),
+    /// Live records.
+    Tap {
+        /// Which.
+        filter: FilterSettings,
+    },
 }
 
 /// Which dead letters are meant; nothing given means all.
@@ -84,33 +100,101 @@ pub fn bind(path: &Path) -> std::io::Result<UnixListener> {
     Ok(listener)
 }
 
-/// Answers one peer after the other; they are few.
-pub async fn serve(listener: UnixListener, store: Arc<Store>) {
+/// What requests are about.
+#[derive(Debug, Clone)]
+pub struct Subjects {
+    /// The store, when there is one.
+    pub store: Option<Arc<Store>>,
+    /// The rules in force.
+    pub rules: RulesHandle,
+    /// Live records.
+    pub taps: Arc<Taps>,
+}
+
+/// Peers answered at a time.
+const PEERS: usize = 16;
+
+/// Answers whoever connects.
+pub async fn serve(listener: UnixListener, subjects: Subjects) {
+    let places = Arc::new(Semaphore::new(PEERS));
     loop {
         let Ok((stream, _)) = listener.accept().await else {
             tokio::time::sleep(Duration::from_millis(100)).await;
             continue;
         };
-        let store = Arc::clone(&store);
-        if let Err(error) = converse(stream, store).await {
-            tracing::debug!(%error, "control connection ended");
-        }
+        let Ok(place) = Arc::clone(&places).acquire_owned().await else {
+            return;
+        };
+        let subjects = subjects.clone();
+        tokio::spawn(async move {
+            if let Err(error) = converse(stream, subjects).await {
+                tracing::debug!(%error, "control connection ended");
+            }
+            drop(place);
+        });
     }
 }
 
-async fn converse(mut stream: UnixStream, store: Arc<Store>) -> std::io::Result<()> {
+async fn converse(mut stream: UnixStream, subjects: Subjects) -> std::io::Result<()> {
+    let by = stream.peer_cred().map_or_else(
+        |_| "control socket".to_owned(),
+        |peer| format!("uid {}", peer.uid()),
+    );
     let (reading, mut writing) = stream.split();
     let mut line = String::new();
     let mut reader = BufReader::new(reading.take(LONGEST));
     tokio::time::timeout(PATIENCE, reader.read_line(&mut line)).await??;
-    let answered = tokio::task::spawn_blocking(move || {
-        serde_json::from_str(&line).map_or_else(
-            |error| json!({ "error": error.to_string() }),
-            |request| answer(&store, &request),
-        )
+    let request = match serde_json::from_str(&line) {
+        Ok(ControlRequest::Tap { filter }) => return tap(writing, &subjects.taps, &filter).await,
+        Ok(request) => request,
+        Err(error) => {
+            let answer = json!({ "error": error.to_string() });
+            return writing.write_all(format!("{answer}\n").as_bytes()).await;
+        }
+    };
+    let answered = tokio::task::spawn_blocking(move || match (request, subjects.store) {
+        (ControlRequest::Rules(request), _) => subjects.rules.ask(request, &by),
+        (request, Some(store)) => answer(&store, &request),
+        (_, None) => json!({ "error": "nothing is kept: set `data_directory`" }),
     });
     let answer = answered.await.map_err(std::io::Error::other)?;
     writing.write_all(format!("{answer}\n").as_bytes()).await
+}
+
+/// Writes what the filter admits, a line each, until the peer goes.
+async fn tap(
+    mut writing: WriteHalf<'_>,
+    taps: &Taps,
+    filter: &FilterSettings,
+) -> std::io::Result<()> {
+    let refusal = match filter.build() {
+        Err(error) => Some(error.to_string()),
+        Ok(filter) => match taps.look(filter) {
+            None => Some("too many look already".to_owned()),
+            Some(mut tapped) => {
+                let mut line = Vec::new();
+                while let Some(delivery) = tapped.records.recv().await {
+                    line.clear();
+                    sidewatch_codecs::json::encode(&delivery, &mut line);
+                    line.push(b'\n');
+                    writing.write_all(&line).await?;
+                    let missed = tapped.missed.swap(0, Ordering::Relaxed);
+                    if missed > 0 {
+                        let note = json!({ "missed": missed });
+                        writing.write_all(format!("{note}\n").as_bytes()).await?;
+                    }
+                }
+                None
+            }
+        },
+    };
+    match refusal {
+        Some(error) => {
+            let answer = json!({ "error": error });
+            writing.write_all(format!("{answer}\n").as_bytes()).await
+        }
+        None => Ok(()),
+    }
 }
 
 /// Does what is asked.
@@ -121,6 +205,9 @@ pub fn answer(store: &Store, request: &ControlRequest) -> Value {
         ControlRequest::Replay(selection) => replay(store, selection),
         ControlRequest::Purge(selection) => purge(store, selection),
         ControlRequest::Progress => Ok(progress(store)),
+        ControlRequest::Rules(_) | ControlRequest::Tap { .. } => {
+            return json!({ "error": "no sidecar runs on this data directory" });
+        }
     };
     done.unwrap_or_else(|error| json!({ "error": error.to_string() }))
 }

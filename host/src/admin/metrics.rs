@@ -231,19 +231,31 @@ impl Snapshot {
     }
 
     fn rules(status: &Status) -> Vec<Family> {
+        let rules = status.rules_now();
         let family =
             |name, help, kind, value: fn(&sidewatch_engine::RuleCounters) -> &AtomicU64| Family {
                 name,
                 help,
                 kind,
-                samples: status
-                    .rules
+                samples: rules
                     .iter()
                     .map(|rule| (vec![("rule", rule.id.clone())], read(value(&rule.counters))))
                     .collect(),
             };
-        let faults = status
-            .rules
+        let swaps = &status.board.swaps;
+        let swaps = [
+            ("swapped", &swaps.swapped),
+            ("refused", &swaps.refused),
+            ("rolled_back", &swaps.rolled_back),
+            ("switched_off", &swaps.switched_off),
+        ]
+        .map(|(result, counter)| (vec![("result", result.to_owned())], read(counter)));
+        let versions = rules.iter().map(|rule| {
+            let labels = vec![("rule", rule.id.clone()), ("version", rule.version.clone())];
+            (labels, 1)
+        });
+        let versions = versions.collect();
+        let faults = rules
             .iter()
             .flat_map(|rule| {
                 let counters = &rule.counters;
@@ -262,6 +274,24 @@ impl Snapshot {
             })
             .collect();
         vec![
+            Family {
+                name: "rule_swaps",
+                help: "Changes of rules' versions by their result",
+                kind: Kind::Counter,
+                samples: swaps.to_vec(),
+            },
+            Family {
+                name: "rule_version_info",
+                help: "Version of a rule in force",
+                kind: Kind::Gauge,
+                samples: versions,
+            },
+            family(
+                "rule_too_slow",
+                "Times a rule was suspended for taking too long without failing",
+                Kind::Counter,
+                |rule| &rule.too_slow,
+            ),
             family(
                 "rule_events",
                 "Events a rule was given",

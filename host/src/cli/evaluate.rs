@@ -4,7 +4,7 @@
 //! configuration if one is given, next to three plain detectors in use
 //! elsewhere. The same seed and size always give the same report.
 
-mod components;
+pub(super) mod components;
 
 use std::path::PathBuf;
 
@@ -95,7 +95,7 @@ fn report(arguments: &EvaluateArguments) -> Result<Report> {
         },
     };
     let keys = Keys::open(config.directory())?;
-    let engine = engine(config.directory(), &keys)?;
+    let engine = engine(&config, &keys)?;
     let directory = rules::rules_directory(
         arguments
             .rules

@@ -16,24 +16,30 @@ mod pack;
 pub mod prepare;
 pub mod replay;
 mod rule;
+mod rules;
 mod run_verb;
 pub mod show;
 mod store_access;
 mod syslog_output;
 pub mod tally;
+mod tap;
 mod terminal;
+mod test_verb;
+mod top;
 mod validate;
 
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
+use sidewatch_engine::compile_worker::work;
 use sidewatch_enrich::EnrichError;
 
 use crate::config::ConfigError;
 use crate::config::format::FormatError;
 use crate::config::pack::PackError;
 use crate::config::rules::RulesError;
+use crate::lifecycle::compiling;
 use crate::pipeline::PipelineError;
 use crate::telemetry;
 
@@ -95,8 +101,24 @@ enum Verb {
     Evaluate(evaluate::EvaluateArguments),
     /// Write and test packs: what the requests of an application mean
     Pack(pack::PackArguments),
-    /// Write and look into rules
+    /// Write, measure, sign and look into rules
     Rule(rule::RuleArguments),
+    /// Show and change the rules in force in a running sidecar
+    Rules(rules::RulesArguments),
+    /// Show the rules of a running sidecar live: rate, cost, failures
+    Top(top::TopArguments),
+    /// Show live events and findings of a running sidecar
+    Tap(tap::TapArguments),
+    /// Run the test vectors of rules and the table tests of packs
+    Test(test_verb::TestArguments),
+    /// Compile the component on standard input: for the sidecar itself
+    #[command(hide = true)]
+    CompileRule {
+        /// Bytes of address space
+        memory_bytes: u64,
+        /// Seconds of processor time
+        seconds: u64,
+    },
     /// Write shell completions to standard output
     Completions(completions::CompletionArguments),
 }
@@ -113,7 +135,12 @@ pub fn run(arguments: Arguments) -> ExitCode {
         terminal::note(&format!("sidewatch: {message}"));
         return ExitCode::from(USAGE);
     }
+    compiling::register();
     let ended = match verb {
+        Verb::CompileRule {
+            memory_bytes,
+            seconds,
+        } => Ok(work(memory_bytes, seconds)),
         Verb::Demo(arguments) => demo::run(&arguments),
         Verb::Run(arguments) => run_verb::run(&arguments),
         Verb::Replay(arguments) => replay::run(&arguments),
@@ -125,6 +152,10 @@ pub fn run(arguments: Arguments) -> ExitCode {
         Verb::Evaluate(arguments) => evaluate::run(&arguments),
         Verb::Pack(arguments) => pack::run(&arguments),
         Verb::Rule(arguments) => rule::run(&arguments),
+        Verb::Rules(arguments) => rules::run(&arguments),
+        Verb::Top(arguments) => top::run(&arguments),
+        Verb::Tap(arguments) => tap::run(&arguments),
+        Verb::Test(arguments) => test_verb::run(&arguments),
         Verb::Completions(arguments) => completions::run(&arguments),
     };
     match ended {
@@ -145,6 +176,7 @@ fn is_configuration(error: &anyhow::Error) -> bool {
             error,
             PipelineError::NoSource
                 | PipelineError::Rules(_)
+                | PipelineError::Trust(_)
                 | PipelineError::Enrich(_)
                 | PipelineError::Pack(_)
                 | PipelineError::Format { .. }

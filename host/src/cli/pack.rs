@@ -1,6 +1,6 @@
 //! `sidewatch pack …`: packs of one's own.
 
-mod cases;
+pub(super) mod cases;
 mod new;
 
 use anyhow::Result;

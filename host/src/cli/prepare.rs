@@ -160,11 +160,12 @@ fn assemble(
     let format = decoder(format.text, &pack, format.keep_original).context("--log-format")?;
     let keys = Keys::open(config.directory())?;
     let enricher = Enricher::new(&config.enrichment, keys.hash)?;
-    let engine = engine(config.directory(), &keys)?;
+    let engine = engine(config, &keys)?;
     let directory = rules::rules_directory(components.or(config.rules_directory.as_deref()))?;
     let cef = pack.cef.clone();
     let aliases = aliases(std::iter::once(&pack), &keys);
-    let rule_set = rules::build(&engine, &directory, &[(pack, Vec::new())], &config.rules)?;
+    let entries = rules::entries(&directory, &config.rules)?;
+    let rule_set = rules::build(&engine, &directory, &[(pack, Vec::new())], &entries)?;
     Ok(Prepared {
         format,
         format_text,

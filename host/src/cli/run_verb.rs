@@ -1,15 +1,17 @@
 //! `sidewatch run FILE`: the sidecar itself.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::{Context as _, Result};
 use clap::Args;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::terminal;
 use crate::admin;
+use crate::admin::control::Subjects;
 use crate::config::ConfigFile;
+use crate::lifecycle::request::{RulesHandle, RulesRequest};
 use crate::pipeline::Pipeline;
 
 /// What to run.
@@ -51,12 +53,13 @@ pub(super) fn run(arguments: &RunArguments) -> Result<u8> {
         .enable_all()
         .build()
         .context("cannot start the runtime")?;
-    runtime.block_on(serve(&config))?;
+    runtime.block_on(serve(&config, &arguments.config))?;
     Ok(0)
 }
 
-async fn serve(config: &ConfigFile) -> Result<()> {
-    let pipeline = Pipeline::build(config)?;
+async fn serve(config: &ConfigFile, path: &Path) -> Result<()> {
+    let mut pipeline = Pipeline::build(config)?;
+    pipeline.read_again_from(path);
     let status = Arc::clone(&pipeline.status);
     summarise(config, &pipeline);
     let admin = match config.admin.listen {
@@ -70,29 +73,26 @@ async fn serve(config: &ConfigFile) -> Result<()> {
         }
         None => None,
     };
-    let control = match &status.store {
-        Some(store) => {
-            let path = admin::control::socket(config.directory());
+    let control = match &config.data_directory {
+        Some(directory) => {
+            let path = admin::control::socket(directory);
             let listener = admin::control::bind(&path)
                 .with_context(|| format!("cannot open {}", path.display()))?;
-            Some(tokio::spawn(admin::control::serve(
-                listener,
-                Arc::clone(store),
-            )))
+            let subjects = Subjects {
+                store: status.store.clone(),
+                rules: pipeline.rules.clone(),
+                taps: Arc::clone(&status.taps),
+            };
+            Some(tokio::spawn(admin::control::serve(listener, subjects)))
         }
         None => None,
     };
+    let reloading = tokio::spawn(reload_on_request(
+        signal(SignalKind::hangup())?,
+        pipeline.rules.clone(),
+    ));
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut terminate = signal(SignalKind::terminate())?;
-    // Its default would end the process; a terminal that closes sends it, too.
-    let mut hangup = signal(SignalKind::hangup())?;
-    let ignoring = tokio::spawn(async move {
-        while hangup.recv().await.is_some() {
-            tracing::warn!(
-                "SIGHUP does nothing; replaced databases are taken up without it, anything else needs a restart"
-            );
-        }
-    });
     let stop = async move {
         tokio::select! {
             _ = interrupt.recv() => {}
@@ -101,7 +101,7 @@ async fn serve(config: &ConfigFile) -> Result<()> {
         tracing::info!("ending: sources stop, sinks drain");
     };
     let ran = pipeline.run(stop).await;
-    for task in [admin, control, Some(ignoring)].into_iter().flatten() {
+    for task in [admin, control, Some(reloading)].into_iter().flatten() {
         task.abort();
     }
     let counters = &status.pipeline;
@@ -115,6 +115,17 @@ async fn serve(config: &ConfigFile) -> Result<()> {
         "ended"
     );
     Ok(ran?)
+}
+
+/// Reads rules and tables again on SIGHUP.
+async fn reload_on_request(mut hangup: Signal, rules: RulesHandle) {
+    while hangup.recv().await.is_some() {
+        let rules = rules.clone();
+        let asked = tokio::task::spawn_blocking(move || rules.ask(RulesRequest::Reload, "SIGHUP"));
+        if let Ok(answer) = asked.await {
+            tracing::info!(%answer, "SIGHUP");
+        }
+    }
 }
 
 /// What a person wants to know at the start, most of all what will stay silent.

@@ -13,7 +13,7 @@ use crate::config::ConfigFile;
 use crate::pipeline::durable;
 
 /// How long a running sidecar may take to answer.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_secs(160);
 
 /// Whether a sidecar runs on this configuration's data directory.
 pub(super) fn is_running(config: &ConfigFile) -> bool {
@@ -33,6 +33,30 @@ pub(super) fn ask(config: &ConfigFile, request: &ControlRequest) -> Result<Value
         bail!("{error}");
     }
     Ok(answer)
+}
+
+/// Asks the running sidecar and calls `take` with every line of its answer,
+/// until it says no more.
+///
+/// # Errors
+/// None runs, or `take` failed.
+pub(super) fn follow(
+    config: &ConfigFile,
+    request: &ControlRequest,
+    mut take: impl FnMut(&str) -> Result<bool>,
+) -> Result<()> {
+    let path = control::socket(config.directory());
+    let mut stream = UnixStream::connect(&path)
+        .with_context(|| format!("no sidecar answers at {}", path.display()))?;
+    let mut line = serde_json::to_string(request)?;
+    line.push('\n');
+    stream.write_all(line.as_bytes())?;
+    for line in BufReader::new(stream).lines() {
+        if !take(&line?)? {
+            return Ok(());
+        }
+    }
+    Ok(())
 }
 
 fn converse(mut stream: UnixStream, request: &ControlRequest) -> Result<Value> {

@@ -45,3 +45,10 @@ pub(crate) fn visible(text: &str) -> String {
         })
         .collect()
 }
+
+/// The same for a text of several lines.
+#[must_use]
+pub(crate) fn visible_lines(text: &str) -> String {
+    let lines: Vec<String> = text.split('\n').map(visible).collect();
+    lines.join("\n")
+}

@@ -7,7 +7,9 @@ use std::path::{Path, PathBuf};
 use serde::Deserialize;
 use sidewatch_enrich::EnrichSettings;
 
-use super::{ConfigError, Pack, RuleEntry, SinkEntry, SourceEntry};
+use crate::lifecycle::LifecycleSettings;
+
+use super::{ConfigError, Pack, RuleEntry, SinkEntry, SourceEntry, TrustSettings};
 
 /// Largest configuration file read, in bytes.
 const LARGEST: u64 = 4 << 20;
@@ -33,6 +35,10 @@ pub struct ConfigFile {
     pub store: KeepSettings,
     /// Rule components, `<id>.wasm`; searched for when absent.
     pub rules_directory: Option<PathBuf>,
+    /// Whose rules are loaded.
+    pub trust: TrustSettings,
+    /// How rules are changed while traffic flows.
+    pub lifecycle: LifecycleSettings,
     /// Health and metrics.
     pub admin: AdminSettings,
     /// Joining mirrored requests with their access-log lines.

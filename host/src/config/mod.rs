@@ -10,8 +10,10 @@ pub mod format;
 pub mod pack;
 pub mod rules;
 pub mod secrets;
+pub mod trust;
 
 pub use entries::{RuleEntry, SinkEntry, SourceEntry};
 pub use error::ConfigError;
 pub use file::{ConfigFile, FINDINGS_LANE, JoinSettings};
 pub use pack::Pack;
+pub use trust::TrustSettings;

@@ -1,9 +1,11 @@
 //! From configured rules to the rules in force.
 
 use std::collections::BTreeMap;
+use std::io::Read as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use serde::Deserialize;
 use serde_json::Value;
 use sidewatch_engine::rule_set::RoutedMapping;
 use sidewatch_engine::{
@@ -39,6 +41,14 @@ pub enum RulesError {
         id: String,
         /// What is wrong.
         source: ConfigureError,
+    },
+    /// A manifest in the rules directory is wrong.
+    #[error("{path}: {message}")]
+    Manifest {
+        /// Its file.
+        path: PathBuf,
+        /// What is wrong.
+        message: String,
     },
     /// A `[[rules]]` entry names no rule.
     #[error("there is no rule `{id}`: {path} does not exist; there are {known}")]
@@ -119,18 +129,7 @@ pub fn build(
         MAPPING_RULE,
         &directory.join(format!("{MAPPING_RULE}.wasm")),
     )?;
-    for (pack, sources) in packs {
-        let rule = mapping
-            .mapping(&pack.mapping, RuleLimits::default())
-            .map_err(|source| RulesError::Configure {
-                id: format!("{MAPPING_RULE} of pack {}", pack.id),
-                source,
-            })?;
-        rules.mappings.push(RoutedMapping {
-            rule,
-            sources: sources.clone(),
-        });
-    }
+    rules.mappings = mappings(&mapping, packs)?;
     for (id, entry) in detections(packs, entries) {
         rules
             .detections
@@ -139,8 +138,90 @@ pub fn build(
     Ok(rules)
 }
 
+/// The mapping rule with the table of each pack.
+///
+/// # Errors
+/// Names the pack whose table is refused.
+pub(crate) fn mappings(
+    mapping: &LoadedRule,
+    packs: &[PackInUse],
+) -> Result<Vec<RoutedMapping>, RulesError> {
+    packs
+        .iter()
+        .map(|(pack, sources)| {
+            let rule = mapping
+                .mapping(&pack.mapping, RuleLimits::default())
+                .map_err(|source| RulesError::Configure {
+                    id: format!("{MAPPING_RULE} of pack {}", pack.id),
+                    source,
+                })?;
+            Ok(RoutedMapping {
+                rule,
+                sources: sources.clone(),
+            })
+        })
+        .collect()
+}
+
+/// Largest manifest read, in bytes.
+const LARGEST: u64 = 1 << 20;
+
+/// `<id>.toml` beside `<id>.wasm`: what a `[[rules]]` entry says, for a rule
+/// that is added by putting files into the rules directory.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Manifest {
+    #[serde(default = "yes")]
+    enabled: bool,
+    #[serde(default)]
+    parameters: toml::Table,
+    #[serde(default)]
+    limits: RuleLimits,
+}
+
+fn yes() -> bool {
+    true
+}
+
+/// Where a rule's manifest lies.
+pub(crate) fn manifest_path(directory: &Path, id: &str) -> PathBuf {
+    directory.join(format!("{id}.toml"))
+}
+
+/// The entries of the configuration and those of the manifests in the rules
+/// directory; what the configuration says of a rule counts.
+///
+/// # Errors
+/// A manifest is wrong.
+pub fn entries(directory: &Path, configured: &[RuleEntry]) -> Result<Vec<RuleEntry>, RulesError> {
+    let mut entries = configured.to_vec();
+    for id in names(directory) {
+        let path = manifest_path(directory, &id);
+        if configured.iter().any(|entry| entry.id == id) || !path.is_file() {
+            continue;
+        }
+        let wrong = |message: String| RulesError::Manifest {
+            path: path.clone(),
+            message,
+        };
+        let mut text = String::new();
+        std::fs::File::open(&path)
+            .and_then(|file| file.take(LARGEST).read_to_string(&mut text))
+            .map_err(|error| wrong(error.to_string()))?;
+        let manifest: Manifest = toml::from_str(&text).map_err(|error| wrong(error.to_string()))?;
+        entries.push(RuleEntry {
+            id,
+            enabled: manifest.enabled,
+            file: None,
+            parameters: manifest.parameters,
+            limits: manifest.limits,
+        });
+    }
+    Ok(entries)
+}
+
 /// Rule names in order, the packs' first, with their entries.
-fn detections<'a>(
+pub(crate) fn detections<'a>(
     packs: &[PackInUse],
     entries: &'a [RuleEntry],
 ) -> Vec<(String, Option<&'a RuleEntry>)> {
@@ -195,7 +276,7 @@ fn detection(
 }
 
 /// Parameters and limits of an entry, or the defaults.
-fn settings(entry: Option<&RuleEntry>) -> (Value, RuleLimits) {
+pub(crate) fn settings(entry: Option<&RuleEntry>) -> (Value, RuleLimits) {
     match entry {
         Some(entry) => (
             serde_json::to_value(&entry.parameters).unwrap_or(Value::Null),

@@ -27,7 +27,7 @@ const INTAKE_CAPACITY: usize = 65_536;
 const TAP_QUEUE: usize = 65_536;
 
 /// The packs of a configuration with their sources.
-pub(super) fn packs(config: &ConfigFile) -> Result<Vec<PackInUse>, PackError> {
+pub(crate) fn packs(config: &ConfigFile) -> Result<Vec<PackInUse>, PackError> {
     let mut packs: Vec<PackInUse> = Vec::new();
     let mut names: Vec<&str> = Vec::new();
     for source in &config.sources {

@@ -143,9 +143,7 @@ pub fn restore(store: &Store, processor: &mut Processor) -> Result<(), StoreErro
         );
         rule.states_mut().restore(key, kept);
     })?;
-    for rule in &mut rules.detections {
-        rule.states_mut().remember_changes();
-    }
+    rules.remember_changes();
     names.keep_news();
     Ok(())
 }

@@ -2,6 +2,7 @@
 
 use sidewatch_codecs::request::RequestSettingsError;
 use sidewatch_engine::EngineError;
+use sidewatch_engine::signature::KeyError;
 use sidewatch_enrich::EnrichError;
 use sidewatch_sinks::SinkError;
 use sidewatch_sources::SourceError;
@@ -24,6 +25,9 @@ pub enum PipelineError {
     /// The engine.
     #[error(transparent)]
     Engine(#[from] EngineError),
+    /// A key of those whose rules are trusted.
+    #[error("trust: {0}")]
+    Trust(#[from] KeyError),
     /// The rules.
     #[error(transparent)]
     Rules(#[from] RulesError),

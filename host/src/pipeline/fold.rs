@@ -15,13 +15,17 @@ use super::durable::Durable;
 use super::gathering::Gathering;
 use super::join::Join;
 use super::status::Status;
+use super::taps::Taps;
 use crate::config::JoinSettings;
+use crate::lifecycle::Shared;
 
 /// Events taken at a time. Several frames, so that a backlog is worked off
 /// with full frames; a single event is not kept waiting.
 const BATCH: usize = 512;
 /// How often waiting halves are looked at when nothing arrives.
 const JOIN_TICK: Duration = Duration::from_millis(50);
+/// How long a change to the rules may wait when nothing arrives at all.
+const IDLE_TICK: Duration = Duration::from_millis(100);
 
 /// A sink's filter and queue.
 pub(super) struct Outlet {
@@ -38,6 +42,10 @@ pub(super) struct Folder {
     /// Where everything else goes, when it is to outlive the process.
     durable: Option<Durable>,
     status: Arc<Status>,
+    /// Changes to the rules, and traffic to try new ones on.
+    shared: Shared,
+    /// Whoever looks at live records.
+    taps: Arc<Taps>,
     /// Events whose batch was handed in.
     handed_in: u64,
 }
@@ -55,9 +63,16 @@ impl Folder {
             join,
             outlets,
             durable: None,
+            taps: Arc::clone(&status.taps),
             status,
+            shared: Shared::default(),
             handed_in: 0,
         }
+    }
+
+    /// Makes changes that are asked for there, from now on.
+    pub(super) fn follow(&mut self, shared: Shared) {
+        self.shared = shared;
     }
 
     /// Commits to a store from now on.
@@ -107,11 +122,8 @@ impl Folder {
         let mut gathering = Gathering::new(BATCH, Instant::now());
         loop {
             let waiting = self.join.as_ref().is_some_and(|(join, _)| join.len() > 0);
-            let taken = if waiting {
-                receiver.receive_timeout(&mut arrived, BATCH, JOIN_TICK)
-            } else {
-                receiver.receive(&mut arrived, BATCH)
-            };
+            let tick = if waiting { JOIN_TICK } else { IDLE_TICK };
+            let taken = receiver.receive_timeout(&mut arrived, BATCH, tick);
             count(&self.status.pipeline.received, taken);
             let next = gathering.next(taken, Instant::now());
             if let Some(durable) = &mut self.durable {
@@ -122,6 +134,9 @@ impl Folder {
             if ended && let Some((join, _)) = &mut self.join {
                 join.drain(&mut ready);
             }
+            self.shared
+                .exchange
+                .between_frames(&mut self.processor.rules);
             self.forward(&mut ready);
             let kept = self.hand_in(&acknowledger, receiver.taken(), ended);
             if kept.is_err() {
@@ -191,6 +206,7 @@ impl Folder {
         self.processor.evaluate(ready);
         let counters = &self.status.pipeline;
         let events: Vec<Arc<Event>> = ready.drain(..).map(Arc::from).collect();
+        self.shared.recent.note(&events);
         let findings = self.processor.take_findings(|at| events.get(at).cloned());
         let suppressed = events.iter().filter(|event| event.suppressed).count();
         count(&counters.suppressed, suppressed);
@@ -215,6 +231,7 @@ impl Folder {
         if let Some(durable) = &mut self.durable {
             durable.address(&deliveries);
         }
+        self.taps.offer(&deliveries);
         for Outlet { filter, sender } in &self.outlets {
             let admitted = deliveries.iter().filter(|delivery| filter.admits(delivery));
             let mut offered = 0;

@@ -8,6 +8,7 @@
 //! Only this module spawns tasks and threads.
 
 pub mod aliases;
+mod announce;
 pub mod connect;
 pub mod durable;
 mod error;
@@ -23,6 +24,7 @@ mod report;
 pub mod run;
 pub mod status;
 mod supervision;
+pub mod taps;
 
 pub use aliases::Aliases;
 pub use error::PipelineError;

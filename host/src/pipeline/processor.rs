@@ -8,6 +8,7 @@ use sidewatch_enrich::Enricher;
 use sidewatch_event::{Event, Finding};
 
 use super::Aliases;
+use super::announce;
 use super::findings;
 use super::hidden_clients::HiddenClients;
 
@@ -62,6 +63,7 @@ impl Processor {
         }
         self.clients.review();
         self.rules.evaluate(events, &mut self.raw);
+        announce::findings(events, &mut self.raw);
         let found = self.raw.len();
         self.raw
             .retain(|finding| !self.clients.withholds(&finding.evidence));

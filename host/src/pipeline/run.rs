@@ -9,7 +9,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use sidewatch_engine::{Engine, EngineError, EngineSettings};
+use sidewatch_engine::{Engine, EngineSettings};
 use sidewatch_enrich::Enricher;
 use sidewatch_sinks::{Filter, QueueReceiver, RecordQueue as _, Sink};
 use sidewatch_sources::file::MemoryPositions;
@@ -31,6 +31,8 @@ use super::{reload, report};
 use crate::config::ConfigFile;
 use crate::config::rules::{self, PackInUse};
 use crate::config::secrets::Keys;
+use crate::lifecycle::request::RulesHandle;
+use crate::lifecycle::{Beginning, Lifecycle};
 
 /// A sink of this process, beside those of the configuration.
 pub struct Tap {
@@ -60,6 +62,9 @@ pub struct Pipeline {
     receiver: IntakeReceiver,
     /// For events about ourselves.
     own: Intake,
+    lifecycle: Lifecycle,
+    /// Asks about the rules in force, and for changes to them.
+    pub rules: RulesHandle,
 }
 
 impl std::fmt::Debug for Pipeline {
@@ -71,16 +76,18 @@ impl std::fmt::Debug for Pipeline {
     }
 }
 
-/// The engine for a data directory.
+/// The engine of a configuration.
 ///
 /// # Errors
-/// The directory for compiled rules cannot be used.
-pub fn engine(data_directory: &Path, keys: &Keys) -> Result<Engine, EngineError> {
-    Engine::new(&EngineSettings {
-        cache_directory: Some(data_directory.join("compiled")),
+/// The directory for compiled rules or a trusted key cannot be used.
+pub fn engine(config: &ConfigFile, keys: &Keys) -> Result<Engine, PipelineError> {
+    Ok(Engine::new(&EngineSettings {
+        cache_directory: Some(config.directory().join("compiled")),
         hash_key: keys.hash,
+        trust: config.trust.build()?,
+        largest_component: config.lifecycle.largest_component_bytes,
         ..EngineSettings::default()
-    })
+    })?)
 }
 
 impl Pipeline {
@@ -103,9 +110,10 @@ impl Pipeline {
         let keys = Keys::open(config.directory())?;
         let enricher = Enricher::new(&config.enrichment, keys.hash)?;
         let packs = packs(config)?;
-        let engine = engine(config.directory(), &keys)?;
+        let engine = engine(config, &keys)?;
         let directory = rules::rules_directory(config.rules_directory.as_deref())?;
-        let rule_set = rules::build(&engine, &directory, &packs, &config.rules)?;
+        let entries = rules::entries(&directory, &config.rules)?;
+        let rule_set = rules::build(&engine, &directory, &packs, &entries)?;
         let opened = durable::open(config)?;
         let store = opened.as_ref().map(|(store, _)| store);
         let Connected {
@@ -124,6 +132,16 @@ impl Pipeline {
         let of_taps = sinks
             .iter()
             .map(|(_, queue)| (queue.name().to_owned(), Arc::clone(queue.counters())));
+        let beginning = Beginning {
+            engine,
+            config,
+            config_path: None,
+            directory: &directory,
+            packs: &packs,
+            entries,
+            own: own.clone(),
+        };
+        let lifecycle = Lifecycle::new(beginning, &rule_set);
         let mut status = Status::new(
             sources
                 .iter()
@@ -135,11 +153,13 @@ impl Pipeline {
         );
         status.store = opened.as_ref().map(|(store, _)| Arc::clone(store));
         status.set_databases(enricher.databases());
+        status.board = lifecycle.shared().board;
         let status = Arc::new(status);
         let join = join_of(config);
         let aliases = aliases(packs.iter().map(|(pack, _)| pack), &keys);
         let processor = Processor::new(enricher, rule_set).with_aliases(aliases);
         let mut folder = Folder::new(processor, join, outlets, Arc::clone(&status));
+        folder.follow(lifecycle.shared());
         let kept = match opened {
             None => None,
             Some((store, recovered)) => Some(keep(
@@ -158,7 +178,14 @@ impl Pipeline {
             folder,
             receiver,
             own,
+            rules: lifecycle.handle(),
+            lifecycle,
         })
+    }
+
+    /// The file to read rules and tables from again on request.
+    pub fn read_again_from(&mut self, config: &Path) {
+        self.lifecycle.read_again_from(config);
     }
 
     /// The addresses the sources listen on, by source.
@@ -183,7 +210,16 @@ impl Pipeline {
             folder,
             receiver,
             own,
+            lifecycle,
+            rules,
         } = self;
+        // Those who asked for one have theirs.
+        drop(rules);
+        let audit = lifecycle.shared().audit;
+        std::thread::Builder::new()
+            .name("rules".to_owned())
+            .spawn(move || lifecycle.run())
+            .map_err(PipelineError::Thread)?;
         let (trigger, shutdown) = shutdown::channel();
         let (ending, ended) = watch::channel(false);
         let mut running = Running {
@@ -219,7 +255,7 @@ impl Pipeline {
         running.watch(stop).await;
         status.ready.store(false, Ordering::Release);
         trigger.trigger();
-        running.end(reporting).await;
+        running.end(reporting, || audit.close()).await;
         ending.send_replace(true);
         running.delivering.join_all().await;
         reloading.abort();
@@ -315,9 +351,10 @@ pub fn check(config: &ConfigFile) -> Result<String, PipelineError> {
             codecs(entry, pack, &keys)?;
         }
     }
-    let engine = engine(config.directory(), &keys)?;
+    let engine = engine(config, &keys)?;
     let directory = rules::rules_directory(config.rules_directory.as_deref())?;
-    let rule_set = rules::build(&engine, &directory, &packs, &config.rules)?;
+    let entries = rules::entries(&directory, &config.rules)?;
+    let rule_set = rules::build(&engine, &directory, &packs, &entries)?;
     build_sinks(config)?;
     let mut text = String::new();
     for database in enricher.databases() {

@@ -10,6 +10,9 @@ use sidewatch_sinks::SinkCounters;
 use sidewatch_sources::SourceCounters;
 use sidewatch_store::Store;
 
+use super::taps::Taps;
+use crate::lifecycle::board::Board;
+
 /// Counters of the folding thread.
 #[derive(Debug, Default)]
 pub struct PipelineCounters {
@@ -74,8 +77,12 @@ pub struct Status {
     pub sources: Vec<(String, Arc<SourceCounters>)>,
     /// By sink.
     pub sinks: Vec<(String, Arc<SinkCounters>)>,
-    /// By rule.
+    /// By rule, as they were at the start.
     pub rules: Vec<RuleStatus>,
+    /// Detection rules in force.
+    pub board: Arc<Board>,
+    /// Whoever looks at live records.
+    pub taps: Arc<Taps>,
     databases: Mutex<Vec<DatabaseStatus>>,
     failures: Mutex<Vec<String>>,
     /// What keeps everything, when something does.
@@ -112,6 +119,26 @@ impl Status {
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .clone()
+    }
+
+    /// The rules there are now.
+    #[must_use]
+    pub fn rules_now(&self) -> Vec<RuleStatus> {
+        let mut now = Vec::new();
+        self.board.each(|entry| {
+            now.push(RuleStatus {
+                id: entry.line.id.clone(),
+                version: entry.line.version.clone(),
+                counters: Arc::clone(&entry.counters),
+            });
+        });
+        if now.is_empty() {
+            return self.rules.clone();
+        }
+        // Mappings carry their pack's name after a slash.
+        let mappings = self.rules.iter().filter(|rule| rule.id.contains('/'));
+        now.splice(0..0, mappings.cloned());
+        now
     }
 
     /// The databases as of the last look.

@@ -147,7 +147,7 @@ impl Running {
     }
 
     /// Lets the sources hand over what they hold, and that be committed.
-    pub(super) async fn end(&mut self, reporting: JoinHandle<()>) {
+    pub(super) async fn end(&mut self, reporting: JoinHandle<()>, last_words: impl FnOnce()) {
         let Self {
             reading,
             folding,
@@ -156,6 +156,7 @@ impl Running {
         } = self;
         let done = async {
             reading.join_all().await;
+            last_words();
             // The last end of the hand-over goes with it.
             reporting.abort();
             drop(reporting.await);

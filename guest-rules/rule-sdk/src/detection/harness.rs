@@ -78,6 +78,12 @@ impl<F: FnMut(&wire::Frame) -> wire::Outcome> Runner<F> {
         findings
     }
 
+    /// Goes on with the states another version of the rule left: what a swap
+    /// does in the sidecar.
+    pub fn take_states_of<G>(&mut self, other: &Runner<G>) {
+        self.states.clone_from(&other.states);
+    }
+
     /// The largest state kept, in bytes.
     #[must_use]
     pub fn largest_state(&self) -> usize {

@@ -1,14 +1,16 @@
-//! Test vectors of a rule: JSON files with events and the findings expected.
+//! Test vectors of a rule: JSON or TOML files with events and the findings
+//! expected.
 //!
-//! A file holds one case or a list of cases. The same files run natively (here)
-//! and through the component (`sidewatch test`). `rules/README.md` describes
-//! the format for authors.
+//! A JSON file holds one case or a list of cases, a TOML file `[[case]]`
+//! tables. The same files run natively (here) and through the component
+//! (`sidewatch test`). `rules/README.md` describes the format for authors.
 //!
 //! A case is `{"name", "parameters", "events", "findings"}`. Every finding must
 //! be expected and every expected one found, in order; of a finding only what
 //! is written down is compared.
 
 use std::collections::BTreeMap;
+use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
@@ -18,6 +20,7 @@ use super::harness::{Harness, Runner, START, TestEvent};
 use super::{Activity, NetworkKind, Rule, wire};
 
 mod compare;
+mod correct;
 
 /// Why vectors could not be read or did not hold.
 #[derive(Debug, thiserror::Error)]
@@ -85,7 +88,7 @@ pub struct Expected {
     pub title: Option<String>,
     /// Evidence by name: a text, a number, minutes for a time, an address as
     /// text, `[latitude, longitude]`, `{"at_least": …, "at_most": …}`, or
-    /// `null` for evidence that must be absent.
+    /// `null` (in TOML `false`) for evidence that must be absent.
     #[serde(default)]
     pub evidence: BTreeMap<String, Value>,
 }
@@ -188,6 +191,32 @@ impl Case {
     ) -> Result<(), String> {
         compare::check(&self.findings, descriptor, found)
     }
+
+    /// The findings as the case would have to expect them, to hold: of each
+    /// what the case says of it now, of new ones everything.
+    #[must_use]
+    pub fn corrected(&self, descriptor: &wire::Descriptor, found: &[wire::Finding]) -> Vec<Value> {
+        correct::corrected(&self.findings, descriptor, found)
+    }
+}
+
+/// Largest vector file read, in bytes.
+const LARGEST: u64 = 16 << 20;
+
+/// The text of a vector file.
+///
+/// # Errors
+/// The file cannot be read.
+pub fn read(path: &Path) -> Result<String, VectorError> {
+    let unreadable = |source| VectorError::Unreadable {
+        path: path.to_owned(),
+        source,
+    };
+    let mut text = String::new();
+    std::fs::File::open(path)
+        .and_then(|file| file.take(LARGEST).read_to_string(&mut text))
+        .map_err(unreadable)?;
+    Ok(text)
 }
 
 /// Reads the cases of one file.
@@ -195,24 +224,41 @@ impl Case {
 /// # Errors
 /// When the file cannot be read or is no case and no list of cases.
 pub fn load(path: &Path) -> Result<Vec<Case>, VectorError> {
-    let malformed = |error: serde_json::Error| VectorError::Malformed {
-        path: path.to_owned(),
-        message: error.to_string(),
-    };
-    let text = std::fs::read_to_string(path).map_err(|source| VectorError::Unreadable {
-        path: path.to_owned(),
-        source,
-    })?;
-    if text.trim_start().starts_with('[') {
-        serde_json::from_str(&text).map_err(malformed)
+    let text = read(path)?;
+    let is_toml = path.extension().is_some_and(|kind| kind == "toml");
+    let cases = if is_toml {
+        from_toml(&text)
+    } else if text.trim_start().starts_with('[') {
+        serde_json::from_str(&text).map_err(|error| error.to_string())
     } else {
         serde_json::from_str(&text)
             .map(|case| vec![case])
-            .map_err(malformed)
-    }
+            .map_err(|error| error.to_string())
+    };
+    cases.map_err(|message| VectorError::Malformed {
+        path: path.to_owned(),
+        message,
+    })
 }
 
-/// Runs the vectors of a file, or of every `.json` file in a folder, against a
+#[cfg(not(target_arch = "wasm32"))]
+fn from_toml(text: &str) -> Result<Vec<Case>, String> {
+    #[derive(Deserialize)]
+    #[serde(deny_unknown_fields)]
+    struct File {
+        case: Vec<Case>,
+    }
+    toml::from_str(text)
+        .map(|file: File| file.case)
+        .map_err(|error| error.to_string())
+}
+
+#[cfg(target_arch = "wasm32")]
+fn from_toml(_: &str) -> Result<Vec<Case>, String> {
+    Err("a component reads no files".to_owned())
+}
+
+/// Runs the vectors of a file, or of every one in a folder, against a
 /// rule natively: all events in one frame and one frame each must find the same.
 /// Returns how many cases held.
 ///
@@ -240,7 +286,11 @@ pub fn run<R: Rule + 'static>(path: &Path) -> Result<usize, VectorError> {
     }
 }
 
-fn files(path: &Path) -> Result<Vec<PathBuf>, VectorError> {
+/// The vector files of a folder, `.json` and `.toml`, by name; a file is itself.
+///
+/// # Errors
+/// The folder cannot be read.
+pub fn files(path: &Path) -> Result<Vec<PathBuf>, VectorError> {
     if !path.is_dir() {
         return Ok(vec![path.to_owned()]);
     }
@@ -253,7 +303,7 @@ fn files(path: &Path) -> Result<Vec<PathBuf>, VectorError> {
         let file = entry.map_err(unreadable)?.path();
         if file
             .extension()
-            .is_some_and(|extension| extension == "json")
+            .is_some_and(|extension| extension == "json" || extension == "toml")
         {
             files.push(file);
         }

@@ -74,7 +74,7 @@ impl Panel for Components {
 }
 
 /// An event as enrichment leaves it.
-fn fill(event: &mut Event, source: &CorpusEvent) {
+pub(in crate::cli) fn fill(event: &mut Event, source: &CorpusEvent) {
     event.clear();
     let numbers = &source.numbers;
     event.time = numbers.time;

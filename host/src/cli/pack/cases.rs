@@ -53,7 +53,14 @@ struct Case {
 }
 
 pub(super) fn run(arguments: &TestArguments) -> Result<u8> {
-    let directory = &arguments.directory;
+    let (right, wrong) = check_pack(&arguments.directory, arguments.rules.as_deref())?;
+    terminal::print(&format!("{right} cases hold, {wrong} do not\n"))?;
+    Ok(u8::from(wrong > 0))
+}
+
+/// Runs the table tests of a pack, tells those that do not hold, and counts
+/// both.
+pub(in crate::cli) fn check_pack(directory: &Path, rules: Option<&Path>) -> Result<(usize, usize)> {
     let name = directory.join("");
     let name = name.to_str().context("the path is not UTF-8")?;
     let tests = directory.join("tests");
@@ -80,7 +87,7 @@ pub(super) fn run(arguments: &TestArguments) -> Result<u8> {
         pack.detections.clear();
         pack.set_all(&suite.settings)
             .with_context(|| file.display().to_string())?;
-        let mut prepared = prepare_pack(pack, arguments.rules.as_deref())?;
+        let mut prepared = prepare_pack(pack, rules)?;
         for case in &suite.case {
             match check(case, &mut prepared) {
                 Ok(()) => right += 1,
@@ -91,8 +98,7 @@ pub(super) fn run(arguments: &TestArguments) -> Result<u8> {
             }
         }
     }
-    terminal::print(&format!("{right} cases hold, {wrong} do not\n"))?;
-    Ok(u8::from(wrong > 0))
+    Ok((right, wrong))
 }
 
 fn complain(file: &Path, case: &Case, error: &str) {

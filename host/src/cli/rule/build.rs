@@ -67,7 +67,7 @@ pub(super) fn run(arguments: &BuildArguments) -> Result<u8> {
     Ok(0)
 }
 
-fn crate_name(manifest: &Path) -> Result<String> {
+pub(in crate::cli) fn crate_name(manifest: &Path) -> Result<String> {
     let text = std::fs::read_to_string(manifest)
         .with_context(|| format!("cannot read {}", manifest.display()))?;
     let table: toml::Table =
@@ -81,8 +81,10 @@ fn crate_name(manifest: &Path) -> Result<String> {
 }
 
 /// Through a temporary file, so that a running sidecar never sees half of it.
-fn write(path: &Path, bytes: &[u8]) -> Result<()> {
-    let temporary = path.with_extension("wasm.part");
+pub(super) fn write(path: &Path, bytes: &[u8]) -> Result<()> {
+    let mut temporary = path.as_os_str().to_owned();
+    temporary.push(".part");
+    let temporary = PathBuf::from(temporary);
     std::fs::write(&temporary, bytes)
         .with_context(|| format!("cannot write {}", temporary.display()))?;
     std::fs::rename(&temporary, path).with_context(|| format!("cannot write {}", path.display()))

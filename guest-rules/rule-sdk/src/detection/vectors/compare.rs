@@ -9,36 +9,87 @@ use super::Expected;
 use crate::detection::harness::START;
 use crate::detection::wire;
 
+/// Compares all findings and tells every difference, a line each.
 pub(super) fn check(
     expected: &[Expected],
     descriptor: &wire::Descriptor,
     found: &[wire::Finding],
 ) -> Result<(), String> {
-    if expected.len() != found.len() {
-        return Err(format!(
-            "expected {} findings, found {}:{}",
-            expected.len(),
-            found.len(),
-            summary(descriptor, found)
-        ));
-    }
     let mut incidents: BTreeMap<&str, u64> = BTreeMap::new();
-    for (position, (expected, found)) in expected.iter().zip(found).enumerate() {
-        one(expected, descriptor, found)
-            .and_then(|()| {
-                same_incident(&mut incidents, expected.incident.as_deref(), found.incident)
-            })
-            .map_err(|message| {
-                format!(
-                    "finding {position}: {message}; found:{}",
-                    summary(descriptor, std::slice::from_ref(found))
-                )
-            })?;
+    let mut told = String::new();
+    for (position, pair) in align(expected, descriptor, found).into_iter().enumerate() {
+        match pair {
+            (Some(expected), Some(found)) => {
+                let mut wrong = differences(expected, descriptor, found);
+                let label = expected.incident.as_deref();
+                wrong.extend(same_incident(&mut incidents, label, found.incident).err());
+                if !wrong.is_empty() {
+                    let kind = kind_name(descriptor, found);
+                    told += &format!("\n  finding {position}, {kind} at event {}", found.event);
+                    for line in wrong {
+                        told += &format!("\n    {line}");
+                    }
+                }
+            }
+            (Some(expected), None) => {
+                told += &format!("\n- {} at event {}", expected.kind, expected.event);
+            }
+            (None, Some(found)) => {
+                told += &summary(descriptor, found);
+            }
+            (None, None) => {}
+        }
     }
-    Ok(())
+    if told.is_empty() {
+        return Ok(());
+    }
+    Err(if expected.len() == found.len() {
+        format!("the findings differ:{told}")
+    } else {
+        format!(
+            "expected {} findings, found {}:{told}",
+            expected.len(),
+            found.len()
+        )
+    })
 }
 
-fn kind_name<'a>(descriptor: &'a wire::Descriptor, finding: &wire::Finding) -> &'a str {
+type Pair<'a> = (Option<&'a Expected>, Option<&'a wire::Finding>);
+
+/// Which finding belongs to which expected one: by their order when there are
+/// as many, else by event and kind.
+pub(super) fn align<'a>(
+    expected: &'a [Expected],
+    descriptor: &wire::Descriptor,
+    found: &'a [wire::Finding],
+) -> Vec<Pair<'a>> {
+    if expected.len() == found.len() {
+        return expected
+            .iter()
+            .map(Some)
+            .zip(found.iter().map(Some))
+            .collect();
+    }
+    let mut pairs = Vec::new();
+    let mut waiting: Vec<&wire::Finding> = found.iter().collect();
+    for wanted in expected {
+        let fits = |finding: &&wire::Finding| {
+            finding.event == wanted.event && kind_name(descriptor, finding) == wanted.kind
+        };
+        match waiting.iter().position(fits) {
+            Some(at) => pairs.push((Some(wanted), Some(waiting.remove(at)))),
+            None => pairs.push((Some(wanted), None)),
+        }
+    }
+    pairs.extend(waiting.into_iter().map(|finding| (None, Some(finding))));
+    pairs.sort_by_key(|(expected, found)| {
+        let event = found.map(|finding| finding.event);
+        event.or(expected.map(|wanted| wanted.event))
+    });
+    pairs
+}
+
+pub(super) fn kind_name<'a>(descriptor: &'a wire::Descriptor, finding: &wire::Finding) -> &'a str {
     descriptor
         .findings
         .get(finding.kind as usize)
@@ -46,20 +97,17 @@ fn kind_name<'a>(descriptor: &'a wire::Descriptor, finding: &wire::Finding) -> &
 }
 
 /// What was found, for a person who has to find the mistake.
-fn summary(descriptor: &wire::Descriptor, found: &[wire::Finding]) -> String {
-    let one = |finding: &wire::Finding| {
-        let kind = kind_name(descriptor, finding);
-        let evidence: String = finding
-            .evidence
-            .iter()
-            .map(|evidence| format!("\n    {} = {}", evidence.name, shown(&evidence.value)))
-            .collect();
-        format!(
-            "\n  {kind} at event {}, occurrence {}, severity {}: {}{evidence}",
-            finding.event, finding.occurrence, finding.severity, finding.title
-        )
-    };
-    found.iter().map(one).collect()
+fn summary(descriptor: &wire::Descriptor, finding: &wire::Finding) -> String {
+    let kind = kind_name(descriptor, finding);
+    let evidence: String = finding
+        .evidence
+        .iter()
+        .map(|evidence| format!("\n    {} = {}", evidence.name, shown(&evidence.value)))
+        .collect();
+    format!(
+        "\n+ {kind} at event {}, occurrence {}, severity {}: {}{evidence}",
+        finding.event, finding.occurrence, finding.severity, finding.title
+    )
 }
 
 fn shown(value: &wire::EvidenceValue) -> String {
@@ -75,72 +123,58 @@ fn shown(value: &wire::EvidenceValue) -> String {
     }
 }
 
-fn one(
+/// Everything that is not as written down.
+fn differences(
     expected: &Expected,
     descriptor: &wire::Descriptor,
     found: &wire::Finding,
-) -> Result<(), String> {
+) -> Vec<String> {
+    let mut wrong = Vec::new();
+    let mut same = |what: &str, expected: String, found: String| {
+        if expected != found {
+            wrong.push(format!("{what}: expected {expected}, found {found}"));
+        }
+    };
     let kind = kind_name(descriptor, found);
-    same("kind", &expected.kind.as_str(), &kind)?;
-    same("event", &expected.event, &found.event)?;
-    same(
-        "occurrence",
-        &expected.occurrence.unwrap_or(found.occurrence),
-        &found.occurrence,
-    )?;
-    same(
-        "severity",
-        &expected.severity.unwrap_or(found.severity),
-        &found.severity,
-    )?;
-    if expected
-        .score
-        .is_some_and(|score| (score - found.score).abs() > 0.005)
+    same("kind", expected.kind.clone(), kind.to_owned());
+    same("event", expected.event.to_string(), found.event.to_string());
+    let number =
+        |wanted: Option<u32>, found: u32| (wanted.unwrap_or(found).to_string(), found.to_string());
+    let (wanted, had) = number(expected.occurrence, found.occurrence);
+    same("occurrence", wanted, had);
+    let (wanted, had) = number(expected.severity, found.severity);
+    same("severity", wanted, had);
+    if let Some(score) = expected.score
+        && (score - found.score).abs() > 0.005
     {
-        return Err(format!(
-            "score: expected {:?}, found {}",
-            expected.score, found.score
-        ));
+        same("score", score.to_string(), found.score.to_string());
     }
-    if expected
-        .title
-        .as_ref()
-        .is_some_and(|words| !found.title.contains(words))
+    if let Some(words) = &expected.title
+        && !found.title.contains(words)
     {
-        return Err(format!(
-            "title: expected `{}`",
-            expected.title.as_deref().unwrap_or_default()
-        ));
+        same("title", format!("`{words}`"), format!("`{}`", found.title));
     }
     for (name, value) in &expected.evidence {
-        let found = found
-            .evidence
-            .iter()
-            .find(|evidence| evidence.name == *name)
-            .map(|evidence| &evidence.value);
-        match (value, found) {
-            (Value::Null, None) => {}
-            (_, Some(found)) if matches(value, found) => {}
-            (_, found) => {
-                let found = found.map_or_else(|| "nothing".to_owned(), shown);
-                return Err(format!(
-                    "evidence `{name}`: expected {value}, found {found}"
-                ));
-            }
+        let item = found.evidence.iter().find(|item| item.name == *name);
+        if !holds(value, item.map(|item| &item.value)) {
+            let had = item.map_or_else(|| "nothing".to_owned(), |item| shown(&item.value));
+            same(&format!("evidence `{name}`"), value.to_string(), had);
         }
     }
-    Ok(())
+    wrong
 }
 
-fn same<T: PartialEq + std::fmt::Debug>(what: &str, expected: &T, found: &T) -> Result<(), String> {
-    if expected == found {
-        Ok(())
-    } else {
-        Err(format!("{what}: expected {expected:?}, found {found:?}"))
+/// Whether a piece of evidence is as written down; `null` and `false` stand
+/// for none.
+pub(super) fn holds(expected: &Value, found: Option<&wire::EvidenceValue>) -> bool {
+    match (expected, found) {
+        (Value::Null | Value::Bool(false), found) => found.is_none(),
+        (_, Some(found)) => matches(expected, found),
+        (_, None) => false,
     }
 }
 
-fn same_incident<'a>(
+pub(super) fn same_incident<'a>(
     incidents: &mut BTreeMap<&'a str, u64>,
     label: Option<&'a str>,
     found: u64,
@@ -205,11 +239,11 @@ fn number(value: &wire::EvidenceValue) -> Option<f64> {
 }
 
 #[expect(clippy::cast_precision_loss, reason = "test times are small")]
-fn minutes(time: i64) -> f64 {
+pub(super) fn minutes(time: i64) -> f64 {
     time.saturating_sub(START) as f64 / 60_000.0
 }
 
-fn ip(address: wire::Address) -> IpAddr {
+pub(super) fn ip(address: wire::Address) -> IpAddr {
     let address = Ipv6Addr::from((u128::from(address.high) << 64) | u128::from(address.low));
     address
         .to_ipv4_mapped()

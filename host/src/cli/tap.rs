@@ -1,0 +1,82 @@
+//! `sidewatch tap`: live events and findings of a running sidecar.
+
+use std::path::PathBuf;
+
+use anyhow::{Result, bail};
+use clap::Args;
+use serde_json::Value;
+use sidewatch_sinks::FilterSettings;
+
+use super::store_access::follow;
+use super::terminal;
+use crate::admin::control::ControlRequest;
+use crate::config::ConfigFile;
+
+/// Which sidecar, and which records.
+#[derive(Debug, Args)]
+pub(crate) struct TapArguments {
+    /// The running sidecar's configuration file
+    #[arg(
+        long,
+        short,
+        default_value = "/etc/sidewatch/sidewatch.toml",
+        value_name = "FILE"
+    )]
+    config: PathBuf,
+    /// Findings alone, no events
+    #[arg(long)]
+    findings: bool,
+    /// Least severity, 0 to 10
+    #[arg(long, default_value_t = 0, value_name = "NUMBER")]
+    severity: u8,
+    /// Only this event.action; may be given again
+    #[arg(long, value_name = "NAME")]
+    action: Vec<String>,
+    /// Only findings of this kind; may be given again
+    #[arg(long, value_name = "NAME")]
+    kind: Vec<String>,
+    /// Only records with this value of a field, such as user.name=zoe; may be given again
+    #[arg(long, value_name = "FIELD=VALUE")]
+    field: Vec<String>,
+    /// End after so many records
+    #[arg(long, value_name = "NUMBER")]
+    limit: Option<u64>,
+}
+
+pub(super) fn run(arguments: &TapArguments) -> Result<u8> {
+    let config = ConfigFile::load(&arguments.config)?;
+    let mut filter = FilterSettings {
+        findings_only: arguments.findings,
+        min_severity: arguments.severity,
+        actions: arguments.action.clone(),
+        kinds: arguments.kind.clone(),
+        ..FilterSettings::default()
+    };
+    for field in &arguments.field {
+        let Some((name, value)) = field.split_once('=') else {
+            bail!("--field `{field}` is not FIELD=VALUE");
+        };
+        let values = filter.fields.entry(name.to_owned()).or_default();
+        values.push(value.to_owned());
+    }
+    // What makes no sense is said here, before anybody is asked.
+    filter.build()?;
+    let mut left = arguments.limit.unwrap_or(u64::MAX);
+    let request = ControlRequest::Tap { filter };
+    follow(&config, &request, |line| {
+        let said: Value = serde_json::from_str(line).unwrap_or(Value::Null);
+        if let Some(error) = said.get("error").and_then(Value::as_str)
+            && said.as_object().is_some_and(|members| members.len() == 1)
+        {
+            bail!("{error}");
+        }
+        if let Some(missed) = said.get("missed").filter(|_| said.get("event").is_none()) {
+            terminal::note(&format!("{missed} records were too fast to be shown"));
+            return Ok(true);
+        }
+        terminal::print(&format!("{line}\n"))?;
+        left -= 1;
+        Ok(left > 0)
+    })?;
+    Ok(0)
+}

@@ -1,0 +1,108 @@
+//! What may be asked about the rules in force, and how to ask.
+
+use std::path::PathBuf;
+use std::sync::mpsc::{SyncSender, TrySendError, sync_channel};
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+/// How long an answer may take: a large component has to be compiled.
+const PATIENCE: Duration = Duration::from_secs(150);
+
+/// A request about the rules in force.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "do", rename_all = "kebab-case")]
+pub enum RulesRequest {
+    /// What is in force.
+    List,
+    /// Puts a version in force, from its file in the rules directory or from
+    /// another.
+    Swap {
+        /// The rule.
+        id: String,
+        /// Another file.
+        file: Option<PathBuf>,
+    },
+    /// Puts the version before in force again.
+    Rollback {
+        /// The rule.
+        id: String,
+    },
+    /// Switches a rule on.
+    Enable {
+        /// The rule.
+        id: String,
+    },
+    /// Switches a rule off; its states stay.
+    Disable {
+        /// The rule.
+        id: String,
+    },
+    /// Runs a version beside the one in force, unheard.
+    Shadow {
+        /// The rule.
+        id: String,
+        /// Its component.
+        file: PathBuf,
+    },
+    /// Ends that.
+    EndShadow {
+        /// The rule.
+        id: String,
+    },
+    /// How the version in the shadow differs.
+    Diff {
+        /// The rule.
+        id: String,
+    },
+    /// The latest events a rule could not evaluate.
+    Quarantine {
+        /// The rule.
+        id: String,
+    },
+    /// Reads configuration and rules directory again.
+    Reload,
+}
+
+/// A request with where its answer goes.
+#[derive(Debug)]
+pub struct Asked {
+    pub(super) request: RulesRequest,
+    pub(super) by: String,
+    pub(super) answer: SyncSender<Value>,
+}
+
+/// Asks the thread that decides about rules; cheap to clone.
+#[derive(Debug, Clone)]
+pub struct RulesHandle(SyncSender<Asked>);
+
+impl RulesHandle {
+    pub(super) fn new(sender: SyncSender<Asked>) -> Self {
+        Self(sender)
+    }
+
+    /// Asks and waits for the answer, a JSON object; `error` in it says why
+    /// nothing was done. `by` is written down with what was done.
+    #[must_use]
+    pub fn ask(&self, request: RulesRequest, by: &str) -> Value {
+        let (answer, answered) = sync_channel(1);
+        let asked = Asked {
+            request,
+            by: by.to_owned(),
+            answer,
+        };
+        match self.0.try_send(asked) {
+            Ok(()) => {}
+            Err(TrySendError::Full(_)) => {
+                return json!({ "error": "too many requests wait; try again" });
+            }
+            Err(TrySendError::Disconnected(_)) => {
+                return json!({ "error": "the sidecar is ending" });
+            }
+        }
+        answered
+            .recv_timeout(PATIENCE)
+            .unwrap_or_else(|_| json!({ "error": "no answer in time" }))
+    }
+}
