@@ -125,7 +125,9 @@ fn changed_files_are_taken_by_themselves_renamed_or_copied_in_place() {
     until("the new rule", || listed("misbehaving").then_some(()));
     std::fs::remove_file(own.join("misbehaving.toml")).unwrap();
     until("its end", || (!listed("misbehaving")).then_some(()));
-    assert_eq!(audited(&sidecar, "rule-removed").len(), 1);
+    until("the event about it", || {
+        (audited(&sidecar, "rule-removed").len() == 1).then_some(())
+    });
     let swapped = audited(&sidecar, "rule-swapped");
     assert!(
         swapped.iter().any(

@@ -55,7 +55,11 @@ macro_rules! compact_state {
         );
     };
     ($name:ident($inner:ty), $version:literal, from = $migrate:expr) => {
-        #[allow(unreachable_pub, reason = "as visible as the state itself")]
+        #[allow(
+            unreachable_pub,
+            dead_code,
+            reason = "as visible as the state itself; not every rule asks"
+        )]
         impl $name {
             /// Most bytes a state takes.
             pub const LIMIT: u32 = ::core::mem::size_of::<$inner>() as u32 + 1;

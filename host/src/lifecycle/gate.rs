@@ -26,10 +26,10 @@ pub struct Refusal {
 }
 
 impl Refusal {
-    pub(super) fn new(stage: &'static str, reason: impl ToString) -> Self {
+    pub(super) fn new(stage: &'static str, reason: impl std::fmt::Display) -> Self {
         Self {
             stage,
-            reason: reason.to_string(),
+            reason: format!("{reason}"),
         }
     }
 }

@@ -11,9 +11,12 @@ use crate::lifecycle::audit::{BY_ITSELF, DATASET};
 
 /// Findings for events of the sidecar's own that are one.
 pub(super) fn findings(events: &[Box<Event>], findings: &mut Vec<RawFinding>) {
-    let own = |event: &&Box<Event>| event.source.as_deref() == Some(SOURCE);
-    for (at, event) in events.iter().enumerate().filter(|(_, event)| own(event)) {
-        if event.get(Field::EventDataset) == Some(DATASET) && event.label(BY_ITSELF).is_some() {
+    for (at, event) in events.iter().enumerate() {
+        let own = event.source.as_deref() == Some(SOURCE);
+        if own
+            && event.get(Field::EventDataset) == Some(DATASET)
+            && event.label(BY_ITSELF).is_some()
+        {
             findings.push(finding(at, event));
         }
     }
