@@ -5,10 +5,9 @@ use std::io::{BufRead as _, BufReader, Write as _};
 use std::net::TcpListener;
 use std::path::Path;
 
+use integration_tests::Sidecar;
 use integration_tests::command::fixture;
 use integration_tests::sidecar::Builder;
-use integration_tests::{Sidecar, until};
-use nix::sys::signal::Signal;
 use serde_json::Value;
 
 fn line(user: &str, path: &str) -> String {
@@ -146,19 +145,5 @@ fn a_hung_sink_with_block_does_not_prevent_an_orderly_end_and_nothing_is_lost() 
             }
         }
     }
-    assert!(sidecar.stop().success());
-}
-
-#[test]
-fn sighup_does_not_end_it() {
-    let directory = tempfile::tempdir().unwrap();
-    append(directory.path(), "");
-    let sidecar = following(directory.path()).json_file("up").start();
-    sidecar.signal(Signal::SIGHUP);
-    append(directory.path(), &line("somebody", "/after"));
-    until("the record", || {
-        (sidecar.lines("up").len() == 1).then_some(())
-    });
-    assert!(sidecar.log().contains("SIGHUP"));
     assert!(sidecar.stop().success());
 }

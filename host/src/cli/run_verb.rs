@@ -58,6 +58,9 @@ pub(super) fn run(arguments: &RunArguments) -> Result<u8> {
 }
 
 async fn serve(config: &ConfigFile, path: &Path) -> Result<()> {
+    // From the first moment on: whoever asks for the rules to be read again
+    // while they are compiled must not end the process.
+    let hangup = signal(SignalKind::hangup())?;
     let mut pipeline = Pipeline::build(config)?;
     pipeline.read_again_from(path);
     let status = Arc::clone(&pipeline.status);
@@ -87,10 +90,7 @@ async fn serve(config: &ConfigFile, path: &Path) -> Result<()> {
         }
         None => None,
     };
-    let reloading = tokio::spawn(reload_on_request(
-        signal(SignalKind::hangup())?,
-        pipeline.rules.clone(),
-    ));
+    let reloading = tokio::spawn(reload_on_request(hangup, pipeline.rules.clone()));
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut terminate = signal(SignalKind::terminate())?;
     let stop = async move {
