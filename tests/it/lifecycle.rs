@@ -408,3 +408,53 @@ fn what_fails_on_recent_traffic_is_not_taken_and_what_fails_later_goes_back() {
     assert_eq!(marked.count(), 80, "all are delivered");
     assert!(sidecar.stop().success());
 }
+
+#[test]
+fn over_tcp_only_who_knows_the_token_is_answered() {
+    use std::io::{Read as _, Write as _};
+    use std::os::unix::fs::PermissionsExt as _;
+    let directory = tempfile::tempdir().unwrap();
+    let directory = directory.path();
+    for (name, token) in [("token", "0123456789abcdef"), ("wrong", "0123456789abcdeX")] {
+        let path = directory.join(name);
+        std::fs::write(&path, token).unwrap();
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600)).unwrap();
+    }
+    let sidecar = Sidecar::in_directory(directory)
+        .source("mirror", "type = \"mirror\"\nlisten = \"127.0.0.1:0\"")
+        .section("[control]\nlisten = \"127.0.0.1:0\"\ntoken_file = \"token\"")
+        .json_file("all")
+        .start();
+    let log = sidecar.log();
+    let (_, rest) = log.split_once("control    ").unwrap();
+    let address = rest.lines().next().unwrap().trim();
+    let ask = |verb: &[&str], token: &str| {
+        let mut command = integration_tests::command::command(directory);
+        let tcp = ["--control", address, "--token-file", token];
+        command.args(verb).args(tcp);
+        run_within(&mut command, b"", PATIENCE)
+    };
+    let list = ask(&["rules", "list"], "token");
+    assert!(list.out.contains("impossible-travel"), "{}", list.err);
+    let done = ask(&["rules", "disable", "impossible-travel"], "token");
+    assert_eq!(done.code, 0, "{}", done.err);
+    assert!(ask(&["top", "--once"], "token").out.contains("off"));
+    until("the event about it", || {
+        audited(&sidecar, "rule-disabled").first().map(|event| {
+            let by = event["labels"]["by"].as_str().unwrap();
+            assert!(by.starts_with("tcp 127.0.0.1:"), "{by}");
+        })
+    });
+    let refused = ask(&["rules", "enable", "impossible-travel"], "wrong");
+    assert_eq!(refused.code, 1);
+    assert!(refused.err.contains("wrong token"), "{}", refused.err);
+    // Without a token nothing is answered either, whatever is asked.
+    let mut stream = std::net::TcpStream::connect(address).unwrap();
+    let request = b"{\"verb\":\"purge\",\"numbers\":[],\"sink\":null}\n";
+    stream.write_all(request).unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    assert!(answer.contains("wrong token"), "{answer}");
+    sidecar.settled();
+    assert!(sidecar.stop().success());
+}

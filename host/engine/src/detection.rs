@@ -9,6 +9,7 @@
 //! not traps) is set aside for a while; a rule whose faults, over many keys,
 //! take more than their share of time is suspended and tried again later.
 
+mod answer;
 mod convert;
 mod descriptor;
 
@@ -17,15 +18,15 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
-use sidewatch_event::{Event, Evidence, EvidenceValue};
+use sidewatch_event::{Event, Evidence};
 use wasmtime::Store;
 
 use crate::bindings::detection::DetectionRule as Bindings;
 use crate::bindings::detection::exports::sidewatch::rule::detection as wire;
-use crate::evaluate::{Detect, DetectionFrame, DetectionOutcome};
+use crate::evaluate::{Detect, DetectionFrame};
 use crate::failure_rate::{FailureRate, Verdict};
 use crate::fault::{Fault, RuleCounters, add};
-use crate::frame::{ABSENT, FRAME_EVENTS, append, append_texts, slice};
+use crate::frame::{ABSENT, FRAME_EVENTS, append, append_texts};
 use crate::key::{NAMES, StateKey};
 use crate::limits::{Guard, RuleLimits, thread_time};
 use crate::loader::{ConfigureError, LoadedRule, Prepared};
@@ -35,7 +36,6 @@ use crate::state::States;
 use crate::suspension::Suspension;
 
 pub(crate) use convert::numbers;
-use convert::value;
 use descriptor::check;
 pub use descriptor::{DetectionDescriptor, FindingKind};
 
@@ -378,103 +378,6 @@ impl DetectionRule {
         }
     }
 
-    /// Checks everything, then takes everything: a bad answer changes nothing.
-    fn accept(
-        &mut self,
-        outcome: DetectionOutcome,
-        members: &[(u64, u32)],
-        findings: &mut Vec<RawFinding>,
-    ) -> Result<(), Fault> {
-        let rejected = |text: &str| Fault::Rejected(text.to_owned());
-        if outcome.block.len() > self.limits.output_bytes {
-            return Err(rejected("its states together exceed output_bytes"));
-        }
-        if outcome.findings.len() > self.limits.findings_per_frame {
-            return Err(rejected("more findings than findings_per_frame"));
-        }
-        if outcome.changes.len() > self.buffers.keys.len() {
-            return Err(rejected("more changed states than groups"));
-        }
-        for Row(change) in &outcome.changes {
-            let known = self.buffers.keys.get(change.group as usize).is_some();
-            let bytes = bytes_of(&outcome.block, change.state);
-            if !known || bytes.is_none() {
-                return Err(rejected("a changed state outside its frame"));
-            }
-            if change.state.length > self.descriptor.state_limit {
-                return Err(rejected("a state larger than the rule's own state-limit"));
-            }
-        }
-        let mut checked = Vec::with_capacity(outcome.findings.len());
-        let mut budget = self.limits.output_bytes;
-        for finding in outcome.findings {
-            checked.push(self.finding(finding, members, &mut budget)?);
-        }
-        for Row(change) in &outcome.changes {
-            if let (Some((key, time)), Some(bytes)) = (
-                self.buffers.keys.get(change.group as usize),
-                bytes_of(&outcome.block, change.state),
-            ) {
-                self.states.set(*key, bytes, *time);
-            }
-        }
-        add(&self.counters.findings, checked.len());
-        findings.append(&mut checked);
-        Ok(())
-    }
-
-    fn finding(
-        &self,
-        finding: wire::Finding,
-        members: &[(u64, u32)],
-        budget: &mut usize,
-    ) -> Result<RawFinding, Fault> {
-        let rejected = |text: &str| Fault::Rejected(text.to_owned());
-        let (_, event) = members
-            .get(finding.event as usize)
-            .ok_or_else(|| rejected("a finding about no event"))?;
-        let kind = self
-            .descriptor
-            .kinds
-            .get(finding.kind as usize)
-            .ok_or_else(|| rejected("a finding of undeclared kind"))?;
-        let mut size = finding.title.len();
-        let mut evidence = Vec::with_capacity(finding.evidence.len());
-        for item in finding.evidence {
-            let value = value(item.value);
-            size += item.name.len()
-                + if let EvidenceValue::Text(text) = &value {
-                    text.len()
-                } else {
-                    16
-                };
-            evidence.push(Evidence {
-                name: item.name,
-                value,
-            });
-        }
-        *budget = budget
-            .checked_sub(size)
-            .ok_or_else(|| rejected("its findings together exceed output_bytes"))?;
-        Ok(RawFinding {
-            event: *event as usize,
-            incident: finding.incident,
-            occurrence: finding.occurrence,
-            rule: Arc::clone(&self.descriptor.id),
-            rule_version: Arc::clone(&self.descriptor.version),
-            kind: Arc::clone(&kind.id),
-            technique: Arc::clone(&kind.technique),
-            severity: u8::try_from(finding.severity.min(10)).unwrap_or(10),
-            score: if finding.score.is_finite() {
-                finding.score.clamp(0.0, 1.0)
-            } else {
-                0.0
-            },
-            title: finding.title,
-            evidence,
-        })
-    }
-
     /// The component.
     #[must_use]
     pub fn loaded(&self) -> &LoadedRule {
@@ -557,14 +460,6 @@ impl DetectionRule {
     #[must_use]
     pub fn suspended_for(&self) -> Option<Duration> {
         self.suspension.remaining(Instant::now())
-    }
-}
-
-/// The bytes of a changed state. None, wherever the span begins, forgets it.
-fn bytes_of(block: &[u8], span: Span) -> Option<&[u8]> {
-    match span.length {
-        0 => Some(&[]),
-        length => slice(block, span.start, length),
     }
 }
 

@@ -89,8 +89,10 @@ impl RuleLimits {
         let limits = StoreLimitsBuilder::new()
             .memory_size(self.memory_bytes)
             .table_elements(10_000)
-            .instances(8)
-            .tables(8)
+            // A component of several modules, such as an interpreter with the
+            // libraries it brings, is an instance and a table for each.
+            .instances(64)
+            .tables(64)
             .memories(1)
             .trap_on_grow_failure(true)
             .build();

@@ -27,7 +27,8 @@ impl Secret {
 
     /// Whether `candidate` is this secret; the time it takes tells no more
     /// than whether the lengths agree.
-    pub(crate) fn matches(&self, candidate: &[u8]) -> bool {
+    #[must_use]
+    pub fn matches(&self, candidate: &[u8]) -> bool {
         self.0.as_bytes().ct_eq(candidate).into()
     }
 

@@ -3,10 +3,12 @@
 //! and for a look at live records.
 //!
 //! A running sidecar answers on a unix socket in its data directory, which only
-//! its own user may enter; a stopped one's store is opened by the command
+//! its own user may enter, and where `[control]` says so on a loopback port to
+//! whoever knows the token; a stopped one's store is opened by the command
 //! itself. One request and one answer, each a line of JSON; a tap is answered
 //! with a line per record until the asker goes.
 
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -16,16 +18,18 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use sidewatch_event::Delivery;
 use sidewatch_sinks::FilterSettings;
+use sidewatch_sources::Secret;
 use sidewatch_store::{DeadLetter, Store, StoreError};
-use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
-use tokio::net::unix::WriteHalf;
-use tokio::net::{UnixListener, UnixStream};
+use tokio::io::{
+    AsyncBufRead, AsyncBufReadExt as _, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _,
+    BufReader,
+};
+use tokio::net::{TcpListener, UnixListener};
 use tokio::sync::Semaphore;
 
 use crate::lifecycle::request::{RulesHandle, RulesRequest};
-use crate::pipeline::taps::Taps;
-
 use crate::pipeline::durable::lane;
+use crate::pipeline::taps::Taps;
 
 /// Longest request, in bytes.
 const LONGEST: u64 = 1 << 20;
@@ -122,27 +126,75 @@ pub async fn serve(listener: UnixListener, subjects: Subjects) {
             tokio::time::sleep(Duration::from_millis(100)).await;
             continue;
         };
-        let Ok(place) = Arc::clone(&places).acquire_owned().await else {
-            return;
-        };
+        let by = stream.peer_cred().map_or_else(
+            |_| "control socket".to_owned(),
+            |peer| format!("uid {}", peer.uid()),
+        );
         let subjects = subjects.clone();
-        tokio::spawn(async move {
-            if let Err(error) = converse(stream, subjects).await {
-                tracing::debug!(%error, "control connection ended");
-            }
-            drop(place);
-        });
+        seat(&places, async move {
+            let (reading, writing) = stream.into_split();
+            converse(BufReader::new(reading.take(LONGEST)), writing, by, subjects).await
+        })
+        .await;
     }
 }
 
-async fn converse(mut stream: UnixStream, subjects: Subjects) -> std::io::Result<()> {
-    let by = stream.peer_cred().map_or_else(
-        |_| "control socket".to_owned(),
-        |peer| format!("uid {}", peer.uid()),
-    );
-    let (reading, mut writing) = stream.split();
+/// Listens on a loopback address.
+///
+/// # Errors
+/// The address is taken or not ours.
+pub async fn bind_tcp(address: SocketAddr) -> std::io::Result<TcpListener> {
+    TcpListener::bind(address).await
+}
+
+/// Answers whoever connects and begins with the token, a line of its own.
+pub async fn serve_tcp(listener: TcpListener, token: Secret, subjects: Subjects) {
+    let places = Arc::new(Semaphore::new(PEERS));
+    loop {
+        let Ok((stream, peer)) = listener.accept().await else {
+            tokio::time::sleep(Duration::from_millis(100)).await;
+            continue;
+        };
+        let (token, subjects) = (token.clone(), subjects.clone());
+        seat(&places, async move {
+            let (reading, mut writing) = stream.into_split();
+            let mut reader = BufReader::new(reading.take(LONGEST));
+            let mut line = String::new();
+            tokio::time::timeout(PATIENCE, reader.read_line(&mut line)).await??;
+            if token.matches(line.trim().as_bytes()) {
+                return converse(reader, writing, format!("tcp {peer}"), subjects).await;
+            }
+            tracing::warn!(%peer, "a wrong token at the control port");
+            // Whoever guesses shall wait.
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            writing.write_all(b"{\"error\":\"wrong token\"}\n").await
+        })
+        .await;
+    }
+}
+
+/// Lets a conversation go on by itself as soon as there is a place for it.
+async fn seat(
+    places: &Arc<Semaphore>,
+    conversation: impl Future<Output = std::io::Result<()>> + Send + 'static,
+) {
+    let place = Arc::clone(places).acquire_owned().await;
+    tokio::spawn(async move {
+        if let Err(error) = conversation.await {
+            tracing::debug!(%error, "control connection ended");
+        }
+        drop(place);
+    });
+}
+
+/// One request and its answer.
+async fn converse(
+    mut reader: impl AsyncBufRead + Unpin,
+    mut writing: impl AsyncWrite + Unpin,
+    by: String,
+    subjects: Subjects,
+) -> std::io::Result<()> {
     let mut line = String::new();
-    let mut reader = BufReader::new(reading.take(LONGEST));
     tokio::time::timeout(PATIENCE, reader.read_line(&mut line)).await??;
     let request = match serde_json::from_str(&line) {
         Ok(ControlRequest::Tap { filter }) => return tap(writing, &subjects.taps, &filter).await,
@@ -163,7 +215,7 @@ async fn converse(mut stream: UnixStream, subjects: Subjects) -> std::io::Result
 
 /// Writes what the filter admits, a line each, until the peer goes.
 async fn tap(
-    mut writing: WriteHalf<'_>,
+    mut writing: impl AsyncWrite + Unpin,
     taps: &Taps,
     filter: &FilterSettings,
 ) -> std::io::Result<()> {

@@ -14,6 +14,7 @@ mod output;
 mod overview;
 mod pack;
 pub mod prepare;
+mod reach;
 pub mod replay;
 mod rule;
 mod rules;

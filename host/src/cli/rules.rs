@@ -8,25 +8,17 @@ use chrono::DateTime;
 use clap::{Args, Subcommand};
 use serde_json::Value;
 
-use super::store_access::ask;
+use super::reach::Reach;
 use super::terminal::{self, visible};
 use crate::admin::control::ControlRequest;
-use crate::config::ConfigFile;
 use crate::lifecycle::board::Line;
 use crate::lifecycle::request::RulesRequest;
 
 /// Which sidecar, and what to do.
 #[derive(Debug, Args)]
 pub(crate) struct RulesArguments {
-    /// The running sidecar's configuration file
-    #[arg(
-        long,
-        short,
-        global = true,
-        default_value = "/etc/sidewatch/sidewatch.toml",
-        value_name = "FILE"
-    )]
-    config: PathBuf,
+    #[command(flatten)]
+    reach: Reach,
     /// Print the answer as JSON
     #[arg(long, global = true)]
     json: bool,
@@ -115,8 +107,9 @@ fn request(verb: &RulesVerb) -> Result<RulesRequest> {
 }
 
 pub(super) fn run(arguments: &RulesArguments) -> Result<u8> {
-    let config = ConfigFile::load(&arguments.config)?;
-    let answer = ask(&config, &ControlRequest::Rules(request(&arguments.verb)?))?;
+    let answer = arguments
+        .reach
+        .ask(&ControlRequest::Rules(request(&arguments.verb)?))?;
     let text = if arguments.json {
         format!("{answer:#}\n")
     } else {

@@ -5,12 +5,14 @@ use std::sync::Arc;
 
 use anyhow::{Context as _, Result};
 use clap::Args;
+use sidewatch_sources::Secret;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::terminal;
 use crate::admin;
 use crate::admin::control::Subjects;
 use crate::config::ConfigFile;
+use crate::config::control::read_token;
 use crate::lifecycle::request::{RulesHandle, RulesRequest};
 use crate::pipeline::Pipeline;
 
@@ -76,20 +78,12 @@ async fn serve(config: &ConfigFile, path: &Path) -> Result<()> {
         }
         None => None,
     };
-    let control = match &config.data_directory {
-        Some(directory) => {
-            let path = admin::control::socket(directory);
-            let listener = admin::control::bind(&path)
-                .with_context(|| format!("cannot open {}", path.display()))?;
-            let subjects = Subjects {
-                store: status.store.clone(),
-                rules: pipeline.rules.clone(),
-                taps: Arc::clone(&status.taps),
-            };
-            Some(tokio::spawn(admin::control::serve(listener, subjects)))
-        }
-        None => None,
+    let subjects = Subjects {
+        store: status.store.clone(),
+        rules: pipeline.rules.clone(),
+        taps: Arc::clone(&status.taps),
     };
+    let (control, control_tcp) = control(config, subjects).await?;
     let reloading = tokio::spawn(reload_on_request(hangup, pipeline.rules.clone()));
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut terminate = signal(SignalKind::terminate())?;
@@ -101,7 +95,10 @@ async fn serve(config: &ConfigFile, path: &Path) -> Result<()> {
         tracing::info!("ending: sources stop, sinks drain");
     };
     let ran = pipeline.run(stop).await;
-    for task in [admin, control, Some(reloading)].into_iter().flatten() {
+    for task in [admin, control, control_tcp, Some(reloading)]
+        .into_iter()
+        .flatten()
+    {
         task.abort();
     }
     let counters = &status.pipeline;
@@ -115,6 +112,34 @@ async fn serve(config: &ConfigFile, path: &Path) -> Result<()> {
         "ended"
     );
     Ok(ran?)
+}
+
+type Task = Option<tokio::task::JoinHandle<()>>;
+
+/// Answers operators, where the configuration says so.
+async fn control(config: &ConfigFile, subjects: Subjects) -> Result<(Task, Task)> {
+    let tcp = match (config.control.listen, &config.control.token_file) {
+        (Some(address), Some(token_file)) => {
+            let token = Secret::new(&read_token(token_file)?);
+            let listener = admin::control::bind_tcp(address)
+                .await
+                .with_context(|| format!("cannot listen on control.listen = {address}"))?;
+            terminal::note(&format!("control    {}", listener.local_addr()?));
+            let serving = admin::control::serve_tcp(listener, token, subjects.clone());
+            Some(tokio::spawn(serving))
+        }
+        _ => None,
+    };
+    let unix = match &config.data_directory {
+        Some(directory) => {
+            let path = admin::control::socket(directory);
+            let listener = admin::control::bind(&path)
+                .with_context(|| format!("cannot open {}", path.display()))?;
+            Some(tokio::spawn(admin::control::serve(listener, subjects)))
+        }
+        None => None,
+    };
+    Ok((unix, tcp))
 }
 
 /// Reads rules and tables again on SIGHUP.

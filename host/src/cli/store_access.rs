@@ -1,7 +1,7 @@
 //! Reaching a store from the command line: through the running sidecar, or by
 //! opening it when none runs.
 
-use std::io::{BufRead as _, BufReader, Write as _};
+use std::io::{BufRead as _, BufReader, Read, Write};
 use std::os::unix::net::UnixStream;
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ use crate::config::ConfigFile;
 use crate::pipeline::durable;
 
 /// How long a running sidecar may take to answer.
-const PATIENCE: Duration = Duration::from_secs(160);
+pub(super) const PATIENCE: Duration = Duration::from_secs(160);
 
 /// Whether a sidecar runs on this configuration's data directory.
 pub(super) fn is_running(config: &ConfigFile) -> bool {
@@ -26,41 +26,28 @@ pub(super) fn is_running(config: &ConfigFile) -> bool {
 /// Neither can be reached, or the request was refused.
 pub(super) fn ask(config: &ConfigFile, request: &ControlRequest) -> Result<Value> {
     let answer = match UnixStream::connect(control::socket(config.directory())) {
-        Ok(stream) => converse(stream, request).context("the running sidecar does not answer")?,
+        Ok(stream) => {
+            stream.set_read_timeout(Some(PATIENCE))?;
+            converse(stream, request).context("the running sidecar does not answer")?
+        }
         Err(_) => by_ourselves(config, request)?,
     };
+    refused(answer)
+}
+
+/// A refusal as an error.
+///
+/// # Errors
+/// The answer says why.
+pub(super) fn refused(answer: Value) -> Result<Value> {
     if let Some(error) = answer.get("error").and_then(Value::as_str) {
         bail!("{error}");
     }
     Ok(answer)
 }
 
-/// Asks the running sidecar and calls `take` with every line of its answer,
-/// until it says no more.
-///
-/// # Errors
-/// None runs, or `take` failed.
-pub(super) fn follow(
-    config: &ConfigFile,
-    request: &ControlRequest,
-    mut take: impl FnMut(&str) -> Result<bool>,
-) -> Result<()> {
-    let path = control::socket(config.directory());
-    let mut stream = UnixStream::connect(&path)
-        .with_context(|| format!("no sidecar answers at {}", path.display()))?;
-    let mut line = serde_json::to_string(request)?;
-    line.push('\n');
-    stream.write_all(line.as_bytes())?;
-    for line in BufReader::new(stream).lines() {
-        if !take(&line?)? {
-            return Ok(());
-        }
-    }
-    Ok(())
-}
-
-fn converse(mut stream: UnixStream, request: &ControlRequest) -> Result<Value> {
-    stream.set_read_timeout(Some(PATIENCE))?;
+/// One request and its answer.
+pub(super) fn converse(mut stream: impl Read + Write, request: &ControlRequest) -> Result<Value> {
     let mut line = serde_json::to_string(request)?;
     line.push('\n');
     stream.write_all(line.as_bytes())?;

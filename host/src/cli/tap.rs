@@ -1,28 +1,19 @@
 //! `sidewatch tap`: live events and findings of a running sidecar.
 
-use std::path::PathBuf;
-
 use anyhow::{Result, bail};
 use clap::Args;
 use serde_json::Value;
 use sidewatch_sinks::FilterSettings;
 
-use super::store_access::follow;
+use super::reach::Reach;
 use super::terminal;
 use crate::admin::control::ControlRequest;
-use crate::config::ConfigFile;
 
 /// Which sidecar, and which records.
 #[derive(Debug, Args)]
 pub(crate) struct TapArguments {
-    /// The running sidecar's configuration file
-    #[arg(
-        long,
-        short,
-        default_value = "/etc/sidewatch/sidewatch.toml",
-        value_name = "FILE"
-    )]
-    config: PathBuf,
+    #[command(flatten)]
+    reach: Reach,
     /// Findings alone, no events
     #[arg(long)]
     findings: bool,
@@ -44,7 +35,6 @@ pub(crate) struct TapArguments {
 }
 
 pub(super) fn run(arguments: &TapArguments) -> Result<u8> {
-    let config = ConfigFile::load(&arguments.config)?;
     let mut filter = FilterSettings {
         findings_only: arguments.findings,
         min_severity: arguments.severity,
@@ -63,7 +53,7 @@ pub(super) fn run(arguments: &TapArguments) -> Result<u8> {
     filter.build()?;
     let mut left = arguments.limit.unwrap_or(u64::MAX);
     let request = ControlRequest::Tap { filter };
-    follow(&config, &request, |line| {
+    arguments.reach.follow(&request, |line| {
         let said: Value = serde_json::from_str(line).unwrap_or(Value::Null);
         if let Some(error) = said.get("error").and_then(Value::as_str)
             && said.as_object().is_some_and(|members| members.len() == 1)

@@ -3,17 +3,15 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::io::IsTerminal as _;
-use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
 use clap::Args;
 
+use super::reach::Reach;
 use super::rules::lines;
-use super::store_access::ask;
 use super::terminal::{self, visible};
 use crate::admin::control::ControlRequest;
-use crate::config::ConfigFile;
 use crate::lifecycle::board::Line;
 use crate::lifecycle::request::RulesRequest;
 
@@ -23,14 +21,8 @@ const CLEAR: &str = "\x1b[2J\x1b[H";
 /// Which sidecar, and how often.
 #[derive(Debug, Args)]
 pub(crate) struct TopArguments {
-    /// The running sidecar's configuration file
-    #[arg(
-        long,
-        short,
-        default_value = "/etc/sidewatch/sidewatch.toml",
-        value_name = "FILE"
-    )]
-    config: PathBuf,
+    #[command(flatten)]
+    reach: Reach,
     /// Seconds between two looks
     #[arg(long, default_value_t = 1, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..=3600))]
     interval: u64,
@@ -40,8 +32,13 @@ pub(crate) struct TopArguments {
 }
 
 pub(super) fn run(arguments: &TopArguments) -> Result<u8> {
-    let config = ConfigFile::load(&arguments.config)?;
-    let look = || lines(&ask(&config, &ControlRequest::Rules(RulesRequest::List))?);
+    let look = || {
+        lines(
+            &arguments
+                .reach
+                .ask(&ControlRequest::Rules(RulesRequest::List))?,
+        )
+    };
     let clear = std::io::stdout().is_terminal() && !arguments.once;
     let mut before = (Instant::now(), look()?);
     loop {

@@ -9,6 +9,7 @@ use sidewatch_enrich::EnrichSettings;
 
 use crate::lifecycle::LifecycleSettings;
 
+use super::control::ControlSettings;
 use super::{ConfigError, Pack, RuleEntry, SinkEntry, SourceEntry, TrustSettings};
 
 /// Largest configuration file read, in bytes.
@@ -39,6 +40,8 @@ pub struct ConfigFile {
     pub trust: TrustSettings,
     /// How rules are changed while traffic flows.
     pub lifecycle: LifecycleSettings,
+    /// Operators that ask over TCP.
+    pub control: ControlSettings,
     /// Health and metrics.
     pub admin: AdminSettings,
     /// Joining mirrored requests with their access-log lines.
@@ -189,6 +192,9 @@ impl ConfigFile {
                 .and_then(|mut pack| pack.set_all(settings))
                 .map_err(|error| entry(format!("packs.{id}"), error.to_string()))?;
         }
+        self.control
+            .check()
+            .map_err(|message| entry("[control]".to_owned(), message))?;
         for (key, value) in [
             ("window_ms", self.join.window_ms),
             ("line_window_ms", self.join.line_window_ms),

@@ -3,6 +3,7 @@
 //! Invariant: an unknown key is an error with file, line, key and the nearest
 //! valid one; nothing is guessed and nothing ignored.
 
+pub mod control;
 mod entries;
 mod error;
 pub mod file;
