@@ -152,7 +152,14 @@ pub(super) fn identity(path: &Path, packed: bool) -> Option<u128> {
 
 fn standing(candidate: &Candidate, present: &mut Vec<u128>, positions: &dyn Positions) -> Standing {
     let Some(own) = identity(&candidate.path, candidate.packed) else {
-        return Standing::Unknown;
+        // A packed file that cannot be read yet is being written, and what it
+        // is packed from is still there: taken up now, it would be known by
+        // nothing and read a second time.
+        return if candidate.packed {
+            Standing::Known(u64::MAX)
+        } else {
+            Standing::Unknown
+        };
     };
     match positions.load(own) {
         Some(offset) if !candidate.packed => return Standing::Known(offset),
