@@ -11,14 +11,17 @@
 
 mod answer;
 mod convert;
-mod descriptor;
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
-use sidewatch_event::{Event, Evidence};
+use sidewatch_event::Event;
+use sidewatch_frame::StateKey;
+use sidewatch_frame::block::{ABSENT, FRAME_EVENTS, append, append_texts};
+use sidewatch_frame::key::NAMES;
+pub use sidewatch_frame::{DetectionDescriptor, FindingKind, RawFinding};
 use wasmtime::Store;
 
 use crate::bindings::detection::DetectionRule as Bindings;
@@ -26,8 +29,6 @@ use crate::bindings::detection::exports::sidewatch::rule::detection as wire;
 use crate::evaluate::{Detect, DetectionFrame};
 use crate::failure_rate::{FailureRate, Verdict};
 use crate::fault::{Fault, RuleCounters, add};
-use crate::frame::{ABSENT, FRAME_EVENTS, append, append_texts};
-use crate::key::{NAMES, StateKey};
 use crate::limits::{Guard, RuleLimits, thread_time};
 use crate::loader::{ConfigureError, LoadedRule, Prepared};
 use crate::quarantine::Quarantine;
@@ -36,35 +37,7 @@ use crate::state::States;
 use crate::suspension::Suspension;
 
 pub(crate) use convert::numbers;
-use descriptor::check;
-pub use descriptor::{DetectionDescriptor, FindingKind};
-
-/// A finding before the pipeline gives it an identifier and its event.
-#[derive(Debug, Clone)]
-pub struct RawFinding {
-    /// Index of the event within the batch.
-    pub event: usize,
-    /// See [`sidewatch_event::Finding::incident`].
-    pub incident: u64,
-    /// See [`sidewatch_event::Finding::occurrence`].
-    pub occurrence: u32,
-    /// Rule that reported it.
-    pub rule: Arc<str>,
-    /// Its version.
-    pub rule_version: Arc<str>,
-    /// Kind of finding.
-    pub kind: Arc<str>,
-    /// MITRE ATT&CK technique, or empty.
-    pub technique: Arc<str>,
-    /// 0 to 10.
-    pub severity: u8,
-    /// 0 to 1.
-    pub score: f32,
-    /// One line for a human.
-    pub title: String,
-    /// In the rule's order.
-    pub evidence: Vec<Evidence>,
-}
+use convert::claims;
 
 /// Events with the numbers of each.
 #[derive(Clone, Copy)]
@@ -129,7 +102,8 @@ impl DetectionRule {
     ) -> Result<Self, ConfigureError> {
         let parameters = parameters.to_string();
         let (live, descriptor) = instantiate(loaded, &parameters, &limits)?;
-        let descriptor = check(descriptor).map_err(ConfigureError::Description)?;
+        let descriptor = DetectionDescriptor::try_from(claims(descriptor))
+            .map_err(ConfigureError::Description)?;
         let key = StateKey::parse(&descriptor.key, loaded.engine.hash_key).map_err(|name| {
             let known: Vec<_> = NAMES.iter().map(|(name, _)| *name).collect();
             ConfigureError::Description(format!(
@@ -371,9 +345,9 @@ impl DetectionRule {
             buffers.events.push(*row);
             append_texts(
                 &mut buffers.block,
-                &mut buffers.texts,
                 &self.descriptor.reads,
                 event,
+                |start, length| buffers.texts.push(Row(Span { start, length })),
             );
         }
     }

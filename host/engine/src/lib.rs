@@ -20,8 +20,6 @@ mod evaluate;
 mod exchange;
 mod failure_rate;
 pub mod fault;
-mod frame;
-mod key;
 pub mod limits;
 pub mod loader;
 pub mod mapping;

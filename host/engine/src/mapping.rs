@@ -4,36 +4,20 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use serde_json::Value;
-use sidewatch_event::{Annotation, Event, Field, FieldName};
+use sidewatch_event::{Annotation, Event};
+pub use sidewatch_frame::MappingDescriptor;
+use sidewatch_frame::block::{FRAME_EVENTS, append_texts, slice};
+use sidewatch_frame::{CatalogueEntry, MappingClaims};
 use wasmtime::Store;
 
 use crate::bindings::mapping::MappingRule as Bindings;
 use crate::bindings::mapping::exports::sidewatch::rule::mapping as wire;
 use crate::evaluate::{Map, MappingFrame, MappingOutcome};
 use crate::fault::{Fault, RuleCounters, add};
-use crate::frame::{FRAME_EVENTS, append_texts, field_names, slice};
 use crate::limits::{Guard, RuleLimits};
 use crate::loader::{ConfigureError, LoadedRule, Prepared};
 use crate::rows::{Computed, RequestNumbers, Row, Span};
 use crate::suspension::Suspension;
-
-/// Severity that stands for "not set" on the wire.
-const NO_SEVERITY: u32 = 255;
-
-/// What a mapping rule says of itself, checked.
-#[derive(Debug, Clone)]
-pub struct MappingDescriptor {
-    /// Names the rule in files and metrics.
-    pub id: Arc<str>,
-    /// Semantic version.
-    pub version: Arc<str>,
-    /// Text fields it reads.
-    pub reads: Vec<FieldName>,
-    /// Text fields it computes.
-    pub writes: Vec<FieldName>,
-    /// The catalogue.
-    pub annotations: Vec<Arc<Annotation>>,
-}
 
 struct Live {
     store: Store<Guard>,
@@ -78,7 +62,8 @@ impl MappingRule {
     ) -> Result<Self, ConfigureError> {
         let parameters = parameters.to_string();
         let (live, descriptor) = instantiate(loaded, &parameters, &limits)?;
-        let descriptor = check(descriptor).map_err(ConfigureError::Description)?;
+        let descriptor =
+            MappingDescriptor::try_from(claims(descriptor)).map_err(ConfigureError::Description)?;
         Ok(Self {
             loaded: loaded.clone(),
             parameters,
@@ -167,9 +152,9 @@ impl MappingRule {
             }));
             append_texts(
                 &mut buffers.block,
-                &mut buffers.texts,
                 &self.descriptor.reads,
                 event,
+                |start, length| buffers.texts.push(Row(Span { start, length })),
             );
         }
         if self.live.is_none() {
@@ -239,12 +224,8 @@ impl MappingRule {
                 .get(mapped.event as usize)
                 .copied()
                 .unwrap_or(usize::MAX);
-            if let (Some(event), Some(annotation)) =
-                (events.get_mut(at), self.annotation(mapped.annotation))
-            {
-                event.suppressed |= annotation.suppress;
-                event.activity = annotation.activity;
-                event.annotation = Some(Arc::clone(annotation));
+            if let Some(event) = events.get_mut(at) {
+                self.descriptor.annotate(event, mapped.annotation);
             }
         }
         for Row(item) in &outcome.computed {
@@ -252,13 +233,8 @@ impl MappingRule {
                 .get(item.event as usize)
                 .copied()
                 .unwrap_or(usize::MAX);
-            if let (Some(event), Some(name), Some(text)) =
-                (events.get_mut(at), writes(item.field), text(item))
-            {
-                match name {
-                    FieldName::Field(field) => event.set(*field, text),
-                    FieldName::Label(label) => event.set_label(label, text),
-                }
+            if let (Some(event), Some(text)) = (events.get_mut(at), text(item)) {
+                self.descriptor.write(event, item.field, text);
             }
         }
         Ok(())
@@ -302,65 +278,23 @@ fn instantiate(
     Ok((Live { store, evaluate }, descriptor))
 }
 
-/// Fields a mapping may not write: identity and evidence are the host's.
-const RESERVED: [Field; 10] = [
-    Field::DeviceId,
-    Field::EventDataset,
-    Field::EventOriginal,
-    Field::HttpRequestId,
-    Field::SessionId,
-    Field::SourceAddress,
-    Field::UrlOriginal,
-    Field::LogFilePath,
-    Field::UserId,
-    Field::UserName,
-];
-
-fn check(descriptor: wire::Descriptor) -> Result<MappingDescriptor, String> {
-    /// More than any table needs; bounds what the host keeps.
-    const MOST: usize = 16_384;
-    if descriptor.id.is_empty() || descriptor.id.len() > 64 {
-        return Err("its id is empty or too long".to_owned());
-    }
-    if descriptor.annotations.len() > MOST {
-        return Err(format!("its catalogue has more than {MOST} entries"));
-    }
-    let writes = field_names(&descriptor.writes, "writes")?;
-    if let Some(field) = RESERVED
-        .into_iter()
-        .find(|field| writes.contains(&FieldName::Field(*field)))
-    {
-        return Err(format!(
-            "it writes `{}`, which only the host may set",
-            field.name()
-        ));
-    }
-    Ok(MappingDescriptor {
-        reads: field_names(&descriptor.reads, "reads")?,
-        writes,
-        id: descriptor.id.into(),
-        version: descriptor.version.into(),
-        annotations: descriptor
-            .annotations
-            .into_iter()
-            .map(|entry| Arc::new(annotation(entry)))
-            .collect(),
-    })
-}
-
-fn annotation(entry: wire::Annotation) -> Annotation {
-    let severity = match entry.severity {
-        NO_SEVERITY => None,
-        severity => u8::try_from(severity.min(10)).ok(),
+fn claims(descriptor: wire::Descriptor) -> MappingClaims {
+    let entry = |entry: wire::Annotation| CatalogueEntry {
+        action: entry.action,
+        category: entry.category,
+        kinds: entry.kinds,
+        outcome: entry.outcome,
+        code: entry.code,
+        name: entry.name,
+        severity: entry.severity,
+        product: entry.product,
+        suppress: entry.suppress,
     };
-    let fields = [
-        (Field::EventAction, entry.action),
-        (Field::EventCategory, entry.category.join(",")),
-        (Field::EventType, entry.kinds.join(",")),
-        (Field::EventOutcome, entry.outcome),
-        (Field::EventCode, entry.code),
-        (Field::SidewatchName, entry.name),
-        (Field::ObserverProduct, entry.product),
-    ];
-    Annotation::new(fields, severity, entry.suppress)
+    MappingClaims {
+        id: descriptor.id,
+        version: descriptor.version,
+        reads: descriptor.reads,
+        writes: descriptor.writes,
+        annotations: descriptor.annotations.into_iter().map(entry).collect(),
+    }
 }

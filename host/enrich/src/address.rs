@@ -43,6 +43,29 @@ pub struct AddressDescription {
     pub network_name: Option<String>,
 }
 
+impl AddressDescription {
+    /// Such as `Oslo, NO, AS64500 Example Net, vpn`; nothing when nothing is
+    /// known.
+    #[must_use]
+    pub fn in_words(&self) -> Option<String> {
+        let network = match (self.as_number, self.as_name.as_deref()) {
+            (0, _) => None,
+            (number, Some(name)) => Some(format!("AS{number} {name}")),
+            (number, None) => Some(format!("AS{number}")),
+        };
+        let kind = self.network_kind.as_str();
+        let parts = [
+            self.city.clone(),
+            self.country.clone(),
+            network,
+            self.network_name.clone(),
+            (kind != "unknown").then(|| kind.to_owned()),
+        ];
+        let text = parts.into_iter().flatten().collect::<Vec<_>>().join(", ");
+        (!text.is_empty()).then_some(text)
+    }
+}
+
 impl AddressFacts {
     /// Asks the operator's table, the sites and the databases. The address
     /// must be canonical.

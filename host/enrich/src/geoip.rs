@@ -13,7 +13,6 @@ mod store;
 use std::fs::{File, Metadata};
 use std::io::Read;
 use std::net::{IpAddr, Ipv4Addr};
-use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use maxminddb::{MaxMindDbError, Reader};
@@ -107,12 +106,25 @@ pub(crate) struct FileSignature {
 }
 
 impl FileSignature {
+    #[cfg(unix)]
     pub(crate) fn of(metadata: &Metadata) -> Self {
+        use std::os::unix::fs::MetadataExt as _;
         Self {
             modified: (metadata.mtime(), metadata.mtime_nsec()),
             length: metadata.len(),
             device: metadata.dev(),
             inode: metadata.ino(),
+        }
+    }
+
+    /// Where files are part of an application and never replaced.
+    #[cfg(not(unix))]
+    pub(crate) fn of(metadata: &Metadata) -> Self {
+        Self {
+            modified: (0, 0),
+            length: metadata.len(),
+            device: 0,
+            inode: 0,
         }
     }
 }

@@ -12,7 +12,6 @@ mod announce;
 pub mod connect;
 pub mod durable;
 mod error;
-pub mod findings;
 mod fold;
 mod gathering;
 pub mod hidden_clients;

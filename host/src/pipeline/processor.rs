@@ -9,7 +9,6 @@ use sidewatch_event::{Event, Finding};
 
 use super::Aliases;
 use super::announce;
-use super::findings;
 use super::hidden_clients::HiddenClients;
 
 /// Enricher and rules together.
@@ -94,7 +93,8 @@ impl Processor {
             .drain(..)
             .filter_map(|raw| {
                 let event = event_of(raw.event)?;
-                Some(Arc::new(findings::complete(raw, event, enricher)))
+                let describe = |address| enricher.describe_address(address).in_words();
+                Some(Arc::new(sidewatch_frame::complete(raw, event, describe)))
             })
             .collect()
     }

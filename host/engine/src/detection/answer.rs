@@ -5,13 +5,13 @@
 use std::sync::Arc;
 
 use sidewatch_event::{Evidence, EvidenceValue};
+use sidewatch_frame::block::slice;
 
 use super::convert::value;
 use super::{DetectionRule, RawFinding};
 use crate::bindings::detection::exports::sidewatch::rule::detection as wire;
 use crate::evaluate::DetectionOutcome;
 use crate::fault::{Fault, add};
-use crate::frame::slice;
 use crate::rows::{Row, Span};
 
 impl DetectionRule {

@@ -2,44 +2,50 @@
 
 use std::net::{IpAddr, Ipv6Addr};
 
-use sidewatch_event::{Event, EvidenceValue, Field};
+use sidewatch_event::{Event, EvidenceValue};
+use sidewatch_frame::{DetectionClaims, KindClaim};
 
 use crate::bindings::detection::exports::sidewatch::rule::detection as wire;
-use crate::key::address_bits;
 use crate::rows::{EventNumbers, Row};
 
 /// The numbers of an event as detection rules see them.
-#[expect(
-    clippy::cast_possible_truncation,
-    reason = "the two halves of the address"
-)]
 pub(crate) fn numbers(event: &Event) -> Row<EventNumbers> {
-    let bits = event.source_ip.map_or(0, address_bits);
-    let (latitude, longitude, accuracy) = match event.location {
-        Some(place) => (place.latitude, place.longitude, place.accuracy_km),
-        None => (f64::NAN, f64::NAN, 0.0),
-    };
-    let country = match event.get(Field::SourceGeoCountryIsoCode).map(str::as_bytes) {
-        Some([first, second]) => (u32::from(*first) << 8) | u32::from(*second),
-        _ => 0,
-    };
+    let numbers = sidewatch_frame::numbers(event);
     Row(EventNumbers {
-        time: event.time,
-        user: event.keys.user,
-        session: event.keys.session,
-        device: event.keys.device,
-        user_agent: event.keys.user_agent,
-        address_high: (bits >> 64) as u64,
-        address_low: bits as u64,
-        latitude,
-        longitude,
-        accuracy,
-        as_number: event.as_number,
-        country,
-        network_kind: event.network_kind as u32,
-        activity: event.activity_number(),
-        status: u32::from(event.status),
+        time: numbers.time,
+        user: numbers.user,
+        session: numbers.session,
+        device: numbers.device,
+        user_agent: numbers.user_agent,
+        address_high: numbers.address_high,
+        address_low: numbers.address_low,
+        latitude: numbers.latitude,
+        longitude: numbers.longitude,
+        accuracy: numbers.accuracy,
+        as_number: numbers.as_number,
+        country: numbers.country,
+        network_kind: numbers.network_kind,
+        activity: numbers.activity,
+        status: numbers.status,
     })
+}
+
+pub(super) fn claims(descriptor: wire::Descriptor) -> DetectionClaims {
+    let kind = |kind: wire::FindingKind| KindClaim {
+        id: kind.id,
+        title: kind.title,
+        severity: kind.severity,
+        technique: kind.technique,
+    };
+    DetectionClaims {
+        id: descriptor.id,
+        version: descriptor.version,
+        key: descriptor.key,
+        reads: descriptor.reads,
+        state_ttl: descriptor.state_ttl,
+        state_limit: descriptor.state_limit,
+        findings: descriptor.findings.into_iter().map(kind).collect(),
+    }
 }
 
 pub(super) fn value(value: wire::EvidenceValue) -> EvidenceValue {

@@ -1,20 +1,49 @@
-//! Completing what a rule reports: identifiers, the event, and what the host
-//! knows about the addresses in the evidence.
+//! What a rule reports, and completing it: identifiers, the event, and what the
+//! host knows about the addresses in the evidence.
 
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use sidewatch_engine::RawFinding;
-use sidewatch_engine::cache::digest;
-use sidewatch_enrich::Enricher;
+use sha2::{Digest as _, Sha256};
 use sidewatch_event::{Event, Evidence, EvidenceValue, Finding};
 
+/// A finding before the pipeline gives it an identifier and its event.
+#[derive(Debug, Clone)]
+pub struct RawFinding {
+    /// Index of the event within the batch.
+    pub event: usize,
+    /// See [`sidewatch_event::Finding::incident`].
+    pub incident: u64,
+    /// See [`sidewatch_event::Finding::occurrence`].
+    pub occurrence: u32,
+    /// Rule that reported it.
+    pub rule: Arc<str>,
+    /// Its version.
+    pub rule_version: Arc<str>,
+    /// Kind of finding.
+    pub kind: Arc<str>,
+    /// MITRE ATT&CK technique, or empty.
+    pub technique: Arc<str>,
+    /// 0 to 10.
+    pub severity: u8,
+    /// 0 to 1.
+    pub score: f32,
+    /// One line for a human.
+    pub title: String,
+    /// In the rule's order.
+    pub evidence: Vec<Evidence>,
+}
+
 /// Gives a finding its identifier and event, and says in words where the
-/// addresses of its evidence are.
+/// addresses of its evidence are, as far as `describe` knows.
 #[must_use]
-pub fn complete(raw: RawFinding, event: Arc<Event>, enricher: &Enricher) -> Finding {
+pub fn complete(
+    raw: RawFinding,
+    event: Arc<Event>,
+    describe: impl Fn(IpAddr) -> Option<String>,
+) -> Finding {
     let id = identifier(&raw, event.id);
-    let evidence = with_places(raw.evidence, enricher);
+    let evidence = with_places(raw.evidence, describe);
     Finding {
         id,
         incident: raw.incident,
@@ -42,19 +71,21 @@ fn identifier(raw: &RawFinding, event: u128) -> u128 {
     bytes.extend_from_slice(raw.rule.as_bytes());
     bytes.push(0);
     bytes.extend_from_slice(raw.kind.as_bytes());
-    let digest = digest(&bytes);
-    digest
+    Sha256::digest(&bytes)
         .iter()
         .take(16)
         .fold(0, |number, byte| (number << 8) | u128::from(*byte))
 }
 
 /// After `previous_address` comes `previous_address_place`, and so on.
-fn with_places(evidence: Vec<Evidence>, enricher: &Enricher) -> Vec<Evidence> {
+fn with_places(
+    evidence: Vec<Evidence>,
+    describe: impl Fn(IpAddr) -> Option<String>,
+) -> Vec<Evidence> {
     let mut complete = Vec::with_capacity(evidence.len() + 4);
     for item in evidence {
         let place = match item.value {
-            EvidenceValue::Address(address) => place(address, enricher),
+            EvidenceValue::Address(address) => describe(address),
             _ => None,
         };
         let name = format!("{}_place", item.name);
@@ -67,24 +98,4 @@ fn with_places(evidence: Vec<Evidence>, enricher: &Enricher) -> Vec<Evidence> {
         }
     }
     complete
-}
-
-/// Such as `Oslo, NO, AS64500 Example Net, vpn`.
-fn place(address: IpAddr, enricher: &Enricher) -> Option<String> {
-    let known = enricher.describe_address(address);
-    let network = match (known.as_number, known.as_name.as_deref()) {
-        (0, _) => None,
-        (number, Some(name)) => Some(format!("AS{number} {name}")),
-        (number, None) => Some(format!("AS{number}")),
-    };
-    let kind = known.network_kind.as_str();
-    let parts = [
-        known.city.as_deref().map(str::to_owned),
-        known.country.as_deref().map(str::to_owned),
-        network,
-        known.network_name.as_deref().map(str::to_owned),
-        (kind != "unknown").then(|| kind.to_owned()),
-    ];
-    let text = parts.into_iter().flatten().collect::<Vec<_>>().join(", ");
-    (!text.is_empty()).then_some(text)
 }

@@ -4,8 +4,7 @@ use std::sync::Arc;
 
 use sidewatch_event::FieldName;
 
-use crate::bindings::detection::exports::sidewatch::rule::detection as wire;
-use crate::frame::field_names;
+use crate::block::field_names;
 
 /// A kind of finding as the rule describes it.
 #[derive(Debug, Clone)]
@@ -39,7 +38,48 @@ pub struct DetectionDescriptor {
     pub kinds: Vec<FindingKind>,
 }
 
-pub(super) fn check(descriptor: wire::Descriptor) -> Result<DetectionDescriptor, String> {
+/// A kind of finding as a rule claims it.
+#[derive(Debug, Clone)]
+pub struct KindClaim {
+    /// Kebab-case name.
+    pub id: String,
+    /// One line for a human.
+    pub title: String,
+    /// 0 to 10.
+    pub severity: u32,
+    /// MITRE ATT&CK technique, or empty.
+    pub technique: String,
+}
+
+/// What a detection rule says of itself, unchecked: `detection.descriptor`.
+#[derive(Debug, Clone)]
+pub struct DetectionClaims {
+    /// Names the rule in files, metrics and findings.
+    pub id: String,
+    /// Semantic version.
+    pub version: String,
+    /// Parts of the state's key.
+    pub key: Vec<String>,
+    /// Text fields it reads.
+    pub reads: Vec<String>,
+    /// Milliseconds.
+    pub state_ttl: u64,
+    /// Bytes one state may take.
+    pub state_limit: u32,
+    /// Findings it can emit.
+    pub findings: Vec<KindClaim>,
+}
+
+impl TryFrom<DetectionClaims> for DetectionDescriptor {
+    /// What is wrong with it.
+    type Error = String;
+
+    fn try_from(claims: DetectionClaims) -> Result<Self, String> {
+        check(claims)
+    }
+}
+
+fn check(descriptor: DetectionClaims) -> Result<DetectionDescriptor, String> {
     /// More than any rule needs.
     const MOST_KINDS: usize = 64;
     let named = |id: &str| {

@@ -12,17 +12,23 @@ use siphasher::sip::SipHasher13;
 
 /// A part of a state key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum KeyPart {
+pub enum KeyPart {
+    /// The user's keyed hash.
     User,
+    /// The session's.
     Session,
+    /// The device's.
     Device,
+    /// That of user-agent family and operating system.
     UserAgent,
+    /// The client's address, hashed.
     SourceIp,
+    /// Its /24 or /48, hashed.
     SourceNetwork,
 }
 
 /// Names of the parts as rules write them.
-pub(crate) const NAMES: [(&str, KeyPart); 6] = [
+pub const NAMES: [(&str, KeyPart); 6] = [
     ("user", KeyPart::User),
     ("session", KeyPart::Session),
     ("device", KeyPart::Device),
@@ -33,14 +39,17 @@ pub(crate) const NAMES: [(&str, KeyPart); 6] = [
 
 /// The parts one rule's key is made of.
 #[derive(Debug, Clone)]
-pub(crate) struct StateKey {
+pub struct StateKey {
     parts: Vec<KeyPart>,
     hash_key: [u8; 16],
 }
 
 impl StateKey {
-    /// Parses the names; the error is the name that is none.
-    pub(crate) fn parse(names: &[String], hash_key: [u8; 16]) -> Result<Self, String> {
+    /// Parses the names; `hash_key` is the host's.
+    ///
+    /// # Errors
+    /// The name that is none.
+    pub fn parse(names: &[String], hash_key: [u8; 16]) -> Result<Self, String> {
         let parts = names
             .iter()
             .map(|name| {
@@ -55,7 +64,8 @@ impl StateKey {
     }
 
     /// The key of an event; `None` when it lacks a part.
-    pub(crate) fn of(&self, event: &Event) -> Option<u64> {
+    #[must_use]
+    pub fn of(&self, event: &Event) -> Option<u64> {
         if let [part] = self.parts.as_slice() {
             return self.part(*part, event);
         }
@@ -86,7 +96,8 @@ impl StateKey {
 }
 
 /// An address as the 128 bits of its IPv6 form.
-pub(crate) fn address_bits(address: IpAddr) -> u128 {
+#[must_use]
+pub fn address_bits(address: IpAddr) -> u128 {
     match address {
         IpAddr::V4(address) => address.to_ipv6_mapped().to_bits(),
         IpAddr::V6(address) => address.to_bits(),

@@ -1,20 +1,16 @@
-//! Building the byte block and spans of a frame.
-//!
-//! Buffers are kept between frames: in the steady state a frame allocates
-//! nothing on the host's side.
+//! The byte block of a frame, where its texts and states lie.
 
 use sidewatch_event::{Event, FieldName};
 
-use crate::rows::{Row, Span};
-
 /// Start of a span that names no text.
-pub(crate) const ABSENT: u32 = u32::MAX;
+pub const ABSENT: u32 = u32::MAX;
 
 /// Events one frame holds at most. Gains end here (`benches/rule_path.rs`).
-pub(crate) const FRAME_EVENTS: usize = 64;
+pub const FRAME_EVENTS: usize = 64;
 
 /// Appends bytes to a block and returns where they lie.
-pub(crate) fn append(block: &mut Vec<u8>, bytes: &[u8]) -> (u32, u32) {
+#[inline]
+pub fn append(block: &mut Vec<u8>, bytes: &[u8]) -> (u32, u32) {
     match (u32::try_from(block.len()), u32::try_from(bytes.len())) {
         (Ok(start), Ok(length)) if start != ABSENT => {
             block.extend_from_slice(bytes);
@@ -24,30 +20,35 @@ pub(crate) fn append(block: &mut Vec<u8>, bytes: &[u8]) -> (u32, u32) {
     }
 }
 
-/// Appends the texts a rule reads of an event, and where each lies.
-pub(crate) fn append_texts(
+/// Appends the texts a rule reads of an event and tells where each lies.
+#[inline]
+pub fn append_texts(
     block: &mut Vec<u8>,
-    spans: &mut Vec<Row<Span>>,
     reads: &[FieldName],
     event: &Event,
+    mut tell: impl FnMut(u32, u32),
 ) {
     for name in reads {
         let (start, length) = match event.get_named(name) {
             Some(text) => append(block, text.as_bytes()),
             None => (ABSENT, 0),
         };
-        spans.push(Row(Span { start, length }));
+        tell(start, length);
     }
 }
 
 /// The bytes a guest's span names, if they lie within its block.
-pub(crate) fn slice(block: &[u8], start: u32, length: u32) -> Option<&[u8]> {
+#[must_use]
+pub fn slice(block: &[u8], start: u32, length: u32) -> Option<&[u8]> {
     let start = usize::try_from(start).ok()?;
     block.get(start..start.checked_add(usize::try_from(length).ok()?)?)
 }
 
 /// Parses the names of the fields a rule reads or writes.
-pub(crate) fn field_names(names: &[String], purpose: &str) -> Result<Vec<FieldName>, String> {
+///
+/// # Errors
+/// Too many, or one that does not exist, with the nearest that does.
+pub fn field_names(names: &[String], purpose: &str) -> Result<Vec<FieldName>, String> {
     /// More than any rule needs; bounds the work per event.
     const MOST: usize = 64;
     if names.len() > MOST {
