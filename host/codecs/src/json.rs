@@ -3,7 +3,11 @@
 //! Every text is escaped so that the line holds no line end, control or
 //! bidirectional character of any kind; escapes are lossless.
 
+mod read;
+
 use sidewatch_event::{Activity, Delivery, Event, Field, Finding, NetworkKind};
+
+pub use read::decode;
 
 use crate::document::{Entries, Value, write_nested};
 
@@ -105,6 +109,9 @@ pub(crate) fn add_numbers<'a>(event: &'a Event, entries: &mut Entries<'a>) {
     }
     if let Some(source) = &event.source {
         entries.push(("sidewatch.source", Value::Text(source)));
+    }
+    if event.mirrored {
+        entries.push(("sidewatch.mirrored", Value::True));
     }
     if event.truncated {
         entries.push(("sidewatch.truncated", Value::True));

@@ -7,15 +7,14 @@
 //!   file's fingerprint and the line's offset, laid out as UUID version 8, so
 //!   that reading it again gives the same identifier.
 
-use std::hash::{BuildHasher, Hasher, RandomState};
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::hash::Hasher;
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use sidewatch_event::identifier::VARIANT;
+pub use sidewatch_event::identifier::IdentifierSequence;
 use siphasher::sip128::{Hasher128, SipHasher13};
 
-const VERSION_7: u128 = 7 << 76;
 const VERSION_8: u128 = 8 << 76;
-const VARIANT: u128 = 0b10 << 62;
 const VERSION_AND_VARIANT_MASK: u128 = (0xF << 76) | (0b11 << 62);
 
 /// Milliseconds since the Unix epoch, UTC.
@@ -26,42 +25,6 @@ pub fn now() -> i64 {
         .ok()
         .and_then(|elapsed| i64::try_from(elapsed.as_millis()).ok())
         .unwrap_or(0)
-}
-
-/// Hands out time-ordered identifiers; two sequences never give the same one
-/// but by a chance of 2⁻⁴² within one millisecond.
-#[derive(Debug)]
-pub struct IdentifierSequence {
-    instance: u64,
-    count: AtomicU32,
-}
-
-impl Default for IdentifierSequence {
-    fn default() -> Self {
-        // `RandomState` is seeded by the operating system and differs per call.
-        let random = RandomState::new().build_hasher().finish();
-        Self {
-            instance: random & ((1 << 42) - 1),
-            count: AtomicU32::new(0),
-        }
-    }
-}
-
-impl IdentifierSequence {
-    /// The next identifier for a record received at `time` (milliseconds
-    /// since the epoch).
-    pub fn next(&self, time: i64) -> u128 {
-        let milliseconds = u128::from(time.max(0).cast_unsigned() & 0xFFFF_FFFF_FFFF);
-        let count = self.count.fetch_add(1, Ordering::Relaxed);
-        let high = u128::from(count >> 20);
-        let low = u128::from(count & 0xF_FFFF);
-        (milliseconds << 80)
-            | VERSION_7
-            | (high << 64)
-            | VARIANT
-            | (low << 42)
-            | u128::from(self.instance)
-    }
 }
 
 /// The identifier of the record at `offset` of the file with `fingerprint`.
@@ -76,16 +39,6 @@ pub fn of_position(fingerprint: u128, offset: u64) -> u128 {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn identifiers_are_distinct_and_ordered_by_time() {
-        let sequence = IdentifierSequence::default();
-        let first = sequence.next(1_000);
-        let second = sequence.next(1_000);
-        let later = sequence.next(1_001);
-        assert!(first < second && second < later);
-        assert_ne!(first, IdentifierSequence::default().next(1_000));
-    }
 
     #[test]
     fn version_and_variant_are_those_of_the_layout() {

@@ -1,6 +1,6 @@
 //! Places in a request, and which of them may be kept in clear.
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use crate::redact::is_secret_name;
 
@@ -8,8 +8,8 @@ use crate::redact::is_secret_name;
 /// `cookie:MMUSERID`, `json:/login_id`, `form:username`, `query:user`,
 /// `path:3` (third segment, counted from 1), `plain-cookie:uid` (a cookie whose
 /// value is no secret and may be kept as it is).
-#[derive(Debug, Clone, PartialEq, Eq, Hash, Deserialize)]
-#[serde(try_from = "String")]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Deserialize, Serialize)]
+#[serde(try_from = "String", into = "String")]
 pub enum Locator {
     /// A header, lower-case.
     Header(Box<str>),
@@ -72,6 +72,12 @@ impl TryFrom<String> for Locator {
 
     fn try_from(text: String) -> Result<Self, Self::Error> {
         text.parse()
+    }
+}
+
+impl From<Locator> for String {
+    fn from(locator: Locator) -> Self {
+        locator.to_string()
     }
 }
 

@@ -1,12 +1,12 @@
 //! What a site's requests look like, as the operator writes it.
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use super::locator::Locator;
 
 /// Names of the headers our nginx snippet sets. An empty name switches the
 /// header off.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct OriginalHeaders {
     /// `$request_uri`.
@@ -66,7 +66,7 @@ impl Default for OriginalHeaders {
 }
 
 /// How one site's mirrored requests are read.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct RequestSettings {
     /// `event.dataset`.
