@@ -21,7 +21,7 @@ mkdir -p $(TARGET)/$(2); for rule in $(1); do \
 done
 endef
 
-.PHONY: help run test build rules fixtures lint bench swaps languages crash-test rotation-test tools test-tools auditmatica wasm-target fuzz clean
+.PHONY: help run test test-spin build rules fixtures edge lint bench swaps languages crash-test rotation-test tools test-tools auditmatica wasm-target fuzz clean
 
 help: ## Show this
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -37,13 +37,27 @@ rules: wasm-target ## Rule components at target/rules/<id>.wasm
 	@$(call components,$(RULES),rules)
 	@for rule in $(RULES); do if [ -d rules/$$rule/tests ]; then mkdir -p $(TARGET)/rules/$$rule/tests && cp rules/$$rule/tests/* $(TARGET)/rules/$$rule/tests/; fi; done
 
+# The edge application's component; built apart from the rules, because Spin's
+# SDK needs the other target.
+EDGE := wasm32-wasip2
+edge: tools ## The edge component at target/spin/edge.wasm
+	@rustup target list --installed | grep -qx $(EDGE) || rustup target add $(EDGE)
+	$(CARGO) build -q -p edge --lib --example empty --profile edge --target $(EDGE)
+	@mkdir -p $(TARGET)/spin && cp $(TARGET)/$(EDGE)/edge/edge.wasm $(TARGET)/$(EDGE)/edge/examples/empty.wasm $(TARGET)/spin/
+	@echo "edge       $$(stat -c %s $(TARGET)/spin/edge.wasm) bytes"
+
 fixtures: rules ## Components the integration tests need at target/rules-fixtures/<id>.wasm
 	@$(call components,$(FIXTURES),rules-fixtures)
 
-test: wasm-target test-tools auditmatica lint fixtures ## All tests, lints included
+test: wasm-target test-tools auditmatica lint fixtures edge ## All tests, lints included
 	$(CARGO) build -q --workspace --bins
 	SIDEWATCH_RULES=$(abspath $(TARGET)/rules) $(CARGO) nextest run --workspace --no-fail-fast
 	$(CARGO) test -q --workspace --doc
+
+test-spin: fixtures edge ## The edge application's tests on a real Spin: SPIN_BIN=/path/to/spin
+	@test -x "$(SPIN_BIN)" || { echo "name a Spin program of version 4.1 or newer: make test-spin SPIN_BIN=/path/to/spin" >&2; exit 1; }
+	$(CARGO) build -q --workspace --bins
+	SPIN_BIN=$(SPIN_BIN) SIDEWATCH_RULES=$(abspath $(TARGET)/rules) $(CARGO) nextest run --workspace --no-fail-fast -j 1 -E 'test(edge::)'
 
 lint: ## Formatting, clippy
 	$(CARGO) fmt --all --check

@@ -17,6 +17,7 @@ mod bad_components;
 mod bad_configuration;
 mod bad_surroundings;
 mod durable;
+mod edge;
 mod evaluate;
 mod findings;
 mod gap;

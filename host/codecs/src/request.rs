@@ -127,6 +127,12 @@ impl RequestCodec {
         })
     }
 
+    /// The key of its pseudonyms.
+    #[must_use]
+    pub fn pseudonym_key(&self) -> &PseudonymKey {
+        &self.key
+    }
+
     /// Decodes a request into `event`, which arrives cleared. Whatever the
     /// client sent, there is always an event.
     pub fn decode(&self, view: RequestView<'_>, event: &mut Event) {

@@ -135,6 +135,8 @@ pub(crate) fn configuration(count_instructions: bool) -> Config {
     let mut config = Config::new();
     config.epoch_interruption(true);
     config.consume_fuel(count_instructions);
+    // Rules compute and return; nothing of theirs is ever waited for.
+    config.concurrency_support(false);
     config
 }
 

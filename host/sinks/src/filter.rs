@@ -156,7 +156,9 @@ impl Filter {
                 let action = event.get(Field::EventAction).unwrap_or_default();
                 let categories = event.get(Field::EventCategory).unwrap_or_default();
                 let listed = |list: &[String], word: &str| list.iter().any(|one| one == word);
-                !wanted.findings_only
+                // A finding another Sidewatch reported comes as such an event.
+                let found = event.get(Field::EventKind) == Some("alert");
+                (!wanted.findings_only || found)
                     && (wanted.actions.is_empty() || listed(&wanted.actions, action))
                     && !listed(&wanted.exclude_actions, action)
                     && (wanted.categories.is_empty()

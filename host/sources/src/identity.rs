@@ -10,8 +10,8 @@
 use std::hash::Hasher;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use sidewatch_event::identifier::VARIANT;
 pub use sidewatch_event::identifier::IdentifierSequence;
+use sidewatch_event::identifier::VARIANT;
 use siphasher::sip128::{Hasher128, SipHasher13};
 
 const VERSION_8: u128 = 8 << 76;

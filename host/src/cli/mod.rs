@@ -7,6 +7,7 @@ mod completions;
 mod demo;
 mod dlq;
 mod doctor;
+mod edge;
 mod evaluate;
 mod explain;
 mod feed;
@@ -120,6 +121,8 @@ enum Verb {
         /// Seconds of processor time
         seconds: u64,
     },
+    /// Write the same rules as an application for the edge (Spin)
+    Edge(edge::EdgeArguments),
     /// Write shell completions to standard output
     Completions(completions::CompletionArguments),
 }
@@ -157,6 +160,7 @@ pub fn run(arguments: Arguments) -> ExitCode {
         Verb::Top(arguments) => top::run(&arguments),
         Verb::Tap(arguments) => tap::run(&arguments),
         Verb::Test(arguments) => test_verb::run(&arguments),
+        Verb::Edge(arguments) => edge::run(&arguments),
         Verb::Completions(arguments) => completions::run(&arguments),
     };
     match ended {

@@ -2,6 +2,11 @@
 //! dotted (`{"user.name":…}`): what [`super::encode`] writes, what a CDN's log
 //! push or an application of one's own can write.
 //!
+//! A finding that another Sidewatch reported (`event.kind` is `alert`) becomes
+//! an event that says so: its kind is the action, its title the name, its
+//! evidence labels. It is no second event for rules: what was done, and where
+//! to, is not part of it.
+//!
 //! Invariants: names that are no field of an event are ignored; URLs are
 //! redacted and sessions and devices hashed here as everywhere else; depth and
 //! number of values are bounded.
@@ -17,6 +22,8 @@ use crate::{DecodeError, redact, target, time};
 
 /// Most values read of one object.
 const MOST_VALUES: usize = 512;
+/// Labels of evidence begin so.
+const EVIDENCE: &str = "sidewatch.finding.evidence.";
 /// Objects within objects that are looked into.
 const DEEPEST: usize = 8;
 
@@ -43,6 +50,10 @@ pub fn decode(object: &Value, key: &PseudonymKey, event: &mut Event) -> Result<(
         accuracy_km: 0.0,
         method: None,
         original: None,
+        alert: object
+            .pointer("/event/kind")
+            .or_else(|| object.get("event.kind"))
+            == Some(&Value::from("alert")),
     };
     for (name, value) in members {
         reading.member(name, value, 0)?;
@@ -61,6 +72,8 @@ struct Reading<'a> {
     accuracy_km: f32,
     method: Option<&'a str>,
     original: Option<&'a str>,
+    /// It is a finding of another Sidewatch.
+    alert: bool,
 }
 
 impl<'a> Reading<'a> {
@@ -113,6 +126,9 @@ impl<'a> Reading<'a> {
             self.label(label, value);
             return Ok(());
         }
+        if self.alert && self.finding(name, value) {
+            return Ok(());
+        }
         match name {
             "@timestamp" => self.event.time = instant(name, value)?,
             "event.id" => self.event.id = identifier(value).unwrap_or(self.event.id),
@@ -131,7 +147,10 @@ impl<'a> Reading<'a> {
             "source.geo.location.lat" => self.place.0 = value.as_f64(),
             "source.geo.location.lon" => self.place.1 = value.as_f64(),
             "sidewatch.accuracy_km" => {
-                #[expect(clippy::cast_possible_truncation, reason = "a radius of some kilometres")]
+                #[expect(
+                    clippy::cast_possible_truncation,
+                    reason = "a radius of some kilometres"
+                )]
                 let radius = value.as_f64().unwrap_or_default() as f32;
                 self.accuracy_km = radius;
             }
@@ -160,6 +179,31 @@ impl<'a> Reading<'a> {
             }
         }
         Ok(())
+    }
+
+    /// Takes what only a finding has or an event of it must not have.
+    fn finding(&mut self, name: &str, value: &Value) -> bool {
+        let text = value.as_str().unwrap_or_default();
+        match name {
+            "rule.name" => self.event.set(Field::EventAction, text),
+            "rule.id" | "rule.version" => self.event.set_label(name, text),
+            "message" => {
+                self.event.set(Field::Message, text);
+                self.event.set(Field::SidewatchName, text);
+            }
+            "sidewatch.activity"
+            | "sidewatch.name"
+            | "event.action"
+            | "http.request.method"
+            | "url.path"
+            | "url.query" => {}
+            "url.original" => self.event.set_label(name, text),
+            _ => match name.strip_prefix(EVIDENCE) {
+                Some(evidence) => self.label(&format!("evidence.{evidence}"), value),
+                None => return false,
+            },
+        }
+        true
     }
 
     fn field(&mut self, field: Field, value: &'a Value) {
@@ -196,11 +240,12 @@ impl<'a> Reading<'a> {
     fn finish(self) {
         let event = self.event;
         if let (Some(latitude), Some(longitude)) = self.place {
-            event.location = (latitude.abs() <= 90.0 && longitude.abs() <= 180.0).then_some(Location {
-                latitude,
-                longitude,
-                accuracy_km: self.accuracy_km.max(0.0),
-            });
+            event.location =
+                (latitude.abs() <= 90.0 && longitude.abs() <= 180.0).then_some(Location {
+                    latitude,
+                    longitude,
+                    accuracy_km: self.accuracy_km.max(0.0),
+                });
         }
         if let Some(original) = self.original {
             let path = event.own(Field::UrlPath).map(str::to_owned);
@@ -215,7 +260,7 @@ impl<'a> Reading<'a> {
                 event.set(Field::UrlPath, &path);
             }
         }
-        if event.activity == Activity::Other {
+        if event.activity == Activity::Other && !self.alert {
             let text = |field| event.own(field).unwrap_or_default();
             event.activity = Activity::from_ecs(
                 text(Field::EventCategory),
@@ -345,6 +390,23 @@ mod tests {
         let text = String::from_utf8(written(event)).unwrap();
         assert!(!text.contains("s3cret"), "{text}");
         assert!(text.contains("\"session\""), "{text}");
+    }
+
+    #[test]
+    fn a_finding_of_another_sidewatch_says_what_was_found() {
+        let mut line = Vec::new();
+        super::super::encode(&Delivery::Finding(testing::finding().into()), &mut line);
+        let event = read(&serde_json::from_slice(&line).unwrap());
+        assert_eq!(event.get(Field::EventKind), Some("alert"));
+        assert_eq!(event.get(Field::EventAction), Some("impossible-travel"));
+        assert_eq!(event.get(Field::Message), event.get(Field::SidewatchName));
+        assert_eq!(event.severity, Some(8));
+        assert_eq!(event.label("evidence.distance_km"), Some("1800.5"));
+        assert_eq!(event.label("rule.version"), Some("1.0.0"));
+        assert_eq!(event.get(Field::UserName), Some("zoë"));
+        // Rules must not take it for another login.
+        assert_eq!(event.activity, Activity::Other);
+        assert_eq!(event.get(Field::UrlPath), None);
     }
 
     #[test]

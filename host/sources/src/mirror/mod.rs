@@ -8,10 +8,12 @@
 //! - a connection costs bounded memory and a slow peer is cut off.
 //!
 //! `POST /sensor/` takes Tirreno's form, so that what was set up for Tirreno
-//! needs a new address only: see [`sensor`].
+//! needs a new address only: see [`sensor`]. What the edge application sends on
+//! comes in beside it: see [`events`].
 
 mod authentication;
 mod connection;
+mod events;
 mod request;
 mod sensor;
 mod settings;

@@ -13,7 +13,7 @@ use sidewatch_codecs::RequestView;
 use sidewatch_event::Field;
 
 use super::connection::Connection;
-use super::sensor;
+use super::{events, sensor};
 use crate::body::{CappedBody, read_capped};
 use crate::counters::{add, one};
 use crate::identity;
@@ -45,6 +45,10 @@ impl Connection {
         add(&intake.counters().bytes, body.bytes.len() as u64);
         let answer = if sensor::is_for(&self.server.settings, &parts) {
             self.take_form(&parts, &body, received).await
+        } else if let Some(refusal) = self.refusal(&parts, received) {
+            refusal
+        } else if events::is_for(&parts) {
+            self.take_events(&body, received).await
         } else {
             self.take_request(&parts, &body, received)
         };
@@ -70,20 +74,26 @@ impl Connection {
         read
     }
 
-    fn take_request(&self, parts: &Parts, body: &CappedBody, received: i64) -> Answer {
+    /// The answer to somebody who may not hand requests in.
+    fn refusal(&self, parts: &Parts, received: i64) -> Option<Answer> {
         let server = &*self.server;
-        let intake = &server.intake;
-        if !server
+        if server
             .authentication
             .admits(&parts.method, &parts.uri, &parts.headers, received)
         {
-            one(&intake.counters().unauthenticated);
-            server
-                .authentication
-                .note_refusal(intake.source(), &parts.headers);
-            let status = StatusCode::from_u16(server.settings.unauthenticated_status);
-            return answer(status.unwrap_or(StatusCode::NO_CONTENT));
+            return None;
         }
+        one(&server.intake.counters().unauthenticated);
+        server
+            .authentication
+            .note_refusal(server.intake.source(), &parts.headers);
+        let status = StatusCode::from_u16(server.settings.unauthenticated_status);
+        Some(answer(status.unwrap_or(StatusCode::NO_CONTENT)))
+    }
+
+    fn take_request(&self, parts: &Parts, body: &CappedBody, received: i64) -> Answer {
+        let server = &*self.server;
+        let intake = &server.intake;
         let mut event = intake.blank(received);
         let id = event.id;
         let mut headers = parts

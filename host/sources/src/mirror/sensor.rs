@@ -28,7 +28,7 @@ const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const FORM: &[u8] = b"application/x-www-form-urlencoded";
 
 /// How long a sender waits for its event to be in safety.
-const SAFE_WITHIN: Duration = Duration::from_secs(10);
+pub(super) const SAFE_WITHIN: Duration = Duration::from_secs(10);
 
 /// Longest request id kept, in bytes.
 const REQUEST_ID_LIMIT: usize = 128;

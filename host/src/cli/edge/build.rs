@@ -1,0 +1,284 @@
+//! `sidewatch edge build`
+
+use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, Result, bail};
+use clap::{Args, ValueEnum};
+use serde_json::{Value, json};
+use sidewatch_edge::listing::{Listing, read_component};
+use sidewatch_edge::{Application, Forward, RuleFile};
+use sidewatch_engine::{Engine, RuleKind, RuleLimits};
+
+use crate::cli::terminal;
+use crate::config::rules::{MAPPING_RULE, rules_directory};
+use crate::config::secrets::{Keys, personal_directory};
+use crate::config::{ConfigFile, Pack, RuleEntry};
+use crate::pipeline::run::engine;
+
+/// What the application is to be.
+#[derive(Debug, Args)]
+pub(crate) struct BuildArguments {
+    /// Pack of the application: a name, or the directory of a pack of your own
+    #[arg(long, default_value = "nginx", value_name = "NAME")]
+    pack: String,
+    /// Take enrichment, parameters of rules and settings of packs from this configuration file of a sidecar
+    #[arg(long, short, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Directory with rule components [default: beside the program]
+    #[arg(long, value_name = "DIRECTORY")]
+    rules: Option<PathBuf>,
+    /// These detection rules instead of the pack's; may be given again
+    #[arg(long, value_name = "ID")]
+    only: Vec<String>,
+    /// The edge component [default: spin/edge.wasm beside the rules]
+    #[arg(long, value_name = "FILE")]
+    edge: Option<PathBuf>,
+    /// Who takes events and findings
+    #[arg(long, value_enum, default_value_t = Destination::Sidewatch)]
+    to: Destination,
+    /// Where it takes them, such as https://sidewatch.example.org/events
+    #[arg(long, value_name = "URL")]
+    url: Option<String>,
+    /// What is sent on
+    #[arg(long, value_enum, default_value_t = Selection::All)]
+    forward: Selection,
+    /// Label of Spin's key-value store that keeps the states
+    #[arg(long, default_value = "default", value_name = "LABEL")]
+    store: String,
+    /// Header in which the mirroring side tells the answer's status
+    #[arg(long, default_value = "", value_name = "NAME")]
+    status_header: String,
+    /// Header in which a CDN tells its client's place, such as country=X-Geo-Country; also city, latitude, longitude, as_number
+    #[arg(long, value_name = "WHAT=NAME")]
+    geo_header: Vec<String>,
+    /// Name of the application
+    #[arg(long, default_value = "sidewatch-edge", value_name = "NAME")]
+    name: String,
+    /// Directory to write it to
+    #[arg(long, short, value_name = "DIRECTORY")]
+    output: PathBuf,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Destination {
+    /// A sidecar: JSON lines, X-Sidewatch-Token
+    Sidewatch,
+    /// Any web service: JSON lines, a bearer token
+    Webhook,
+    /// Tirreno's form
+    Tirreno,
+    /// Nobody: findings are in the application's log only
+    Nowhere,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Selection {
+    /// Findings and every event that is no noise
+    All,
+    /// Findings and events about logins, accounts and refusals
+    Security,
+    /// Findings alone
+    Findings,
+}
+
+fn word(value: &impl ValueEnum) -> String {
+    let named = value.to_possible_value();
+    named.map_or_else(String::new, |named| named.get_name().to_owned())
+}
+
+pub(super) fn run(arguments: &BuildArguments) -> Result<u8> {
+    let config = match &arguments.config {
+        Some(path) => ConfigFile::load(path)?,
+        None => ConfigFile::default(),
+    };
+    let mut pack = Pack::load(&arguments.pack)?;
+    if let Some(settings) = config.packs.get(&pack.id) {
+        pack.set_all(settings)?;
+    }
+    let directory = rules_directory(
+        arguments
+            .rules
+            .as_deref()
+            .or(config.rules_directory.as_deref()),
+    )?;
+    let edge = edge_component(arguments, &directory)?;
+    // Rules that were compiled before are not compiled again.
+    let home = personal_directory();
+    let engine = engine(&home, &Keys::open(&home)?)?;
+    let reader = Reader {
+        engine: &engine,
+        directory: &directory,
+    };
+    let mapping = reader.rule(MAPPING_RULE, None, pack.mapping.clone())?;
+    let mut detections = Vec::new();
+    for (id, entry) in chosen(arguments, &pack, &config.rules) {
+        let file = entry.and_then(|entry| entry.file.as_deref());
+        let parameters = entry.map_or(json!({}), |entry| json!(entry.parameters));
+        detections.push(reader.rule(&id, file, parameters)?);
+    }
+    let destination = word(&arguments.to);
+    let selection = word(&arguments.forward);
+    let application = Application {
+        name: &arguments.name,
+        version: env!("CARGO_PKG_VERSION"),
+        pack: &pack.id,
+        edge: &edge,
+        mapping,
+        detections,
+        forward: Forward {
+            url: url(arguments)?,
+            destination,
+            selection,
+        },
+        store: &arguments.store,
+        settings: json!({
+            "request": pack.request_settings(None),
+            "enrichment": enrichment(arguments)?,
+            "headers": headers(arguments)?,
+        }),
+    };
+    let listing = application.write(&arguments.output)?;
+    let mut text = summary(&listing);
+    writeln!(
+        text,
+        "\nwritten to {}; try it:\n",
+        arguments.output.display()
+    )?;
+    writeln!(
+        text,
+        "  spin up -f {}/spin.toml --variable token=$(openssl rand -hex 16) \\\n    --variable pseudonym_key=$(openssl rand -hex 32) --variable hash_key=$(openssl rand -hex 32)",
+        arguments.output.display()
+    )?;
+    terminal::print(&text)?;
+    Ok(0)
+}
+
+/// What is in an application, for people.
+pub(super) fn summary(listing: &Listing) -> String {
+    let mut text = format!("edge       sha256:{}\n", listing.edge_sha256);
+    for rule in &listing.rules {
+        let _written = writeln!(
+            text,
+            "{:<10} sha256:{} {} {} ({} bytes)",
+            rule.slot, rule.sha256, rule.id, rule.version, rule.bytes
+        );
+    }
+    text
+}
+
+fn edge_component(arguments: &BuildArguments, rules: &Path) -> Result<Vec<u8>> {
+    let beside = || rules.with_file_name("spin").join("edge.wasm");
+    let path = arguments.edge.clone().unwrap_or_else(beside);
+    read_component(&path).with_context(|| {
+        format!(
+            "cannot read the edge component {}; run `make edge`, or name it with --edge",
+            path.display()
+        )
+    })
+}
+
+/// The detections in order with their entries: the pack's and those the
+/// configuration adds, without those it switches off; or those named.
+fn chosen<'a>(
+    arguments: &BuildArguments,
+    pack: &Pack,
+    entries: &'a [RuleEntry],
+) -> Vec<(String, Option<&'a RuleEntry>)> {
+    let entry = |id: &str| entries.iter().find(|entry| entry.id == id);
+    let mut ids: Vec<String> = Vec::new();
+    let wanted: Vec<&String> = if arguments.only.is_empty() {
+        let added = entries.iter().map(|entry| &entry.id);
+        pack.detections.iter().chain(added).collect()
+    } else {
+        arguments.only.iter().collect()
+    };
+    for id in wanted {
+        let enabled = !arguments.only.is_empty() || entry(id).is_none_or(|entry| entry.enabled);
+        if enabled && !ids.contains(id) {
+            ids.push(id.clone());
+        }
+    }
+    ids.into_iter().map(|id| (id.clone(), entry(&id))).collect()
+}
+
+/// Reads rules as the sidecar would: the same checks, the same errors.
+struct Reader<'a> {
+    engine: &'a Engine,
+    directory: &'a Path,
+}
+
+impl Reader<'_> {
+    fn rule(&self, id: &str, file: Option<&Path>, parameters: Value) -> Result<RuleFile> {
+        let named = PathBuf::from(format!("{id}.wasm"));
+        let path = self.directory.join(file.unwrap_or(&named));
+        let refused = || format!("rule `{id}` ({})", path.display());
+        let component = read_component(&path).with_context(refused)?;
+        let loaded = self.engine.load(&component).with_context(refused)?;
+        let limits = RuleLimits::default();
+        let (found, version) = match loaded.kind {
+            RuleKind::Mapping => {
+                let rule = loaded.mapping(&parameters, limits).with_context(refused)?;
+                (rule.descriptor.id.clone(), rule.descriptor.version.clone())
+            }
+            RuleKind::Detection => {
+                let rule = loaded
+                    .detection(&parameters, limits)
+                    .with_context(refused)?;
+                (rule.descriptor.id.clone(), rule.descriptor.version.clone())
+            }
+        };
+        Ok(RuleFile {
+            id: found.to_string(),
+            version: version.to_string(),
+            component,
+            parameters,
+            signed_by: None,
+        })
+    }
+}
+
+fn url(arguments: &BuildArguments) -> Result<String> {
+    match (arguments.to, &arguments.url) {
+        (Destination::Nowhere, _) => Ok(String::new()),
+        (_, Some(url)) => Ok(url.clone()),
+        (_, None) => bail!("say with --url where events and findings go, or --to nowhere"),
+    }
+}
+
+/// The `[enrichment]` section as written, without databases: there are no
+/// files at the edge, a CDN's headers tell the place.
+fn enrichment(arguments: &BuildArguments) -> Result<Value> {
+    let Some(path) = &arguments.config else {
+        return Ok(json!({}));
+    };
+    let text = std::fs::read_to_string(path).with_context(|| path.display().to_string())?;
+    let mut file: toml::Table =
+        toml::from_str(&text).with_context(|| path.display().to_string())?;
+    let mut section = json!(
+        file.remove("enrichment")
+            .unwrap_or(toml::Value::Table(toml::Table::new()))
+    );
+    if let Some(section) = section.as_object_mut() {
+        section.remove("geoip");
+    }
+    Ok(section)
+}
+
+fn headers(arguments: &BuildArguments) -> Result<Value> {
+    const KNOWN: [&str; 5] = ["country", "city", "latitude", "longitude", "as_number"];
+    let mut headers = serde_json::Map::new();
+    headers.insert("status".to_owned(), json!(arguments.status_header));
+    for entry in &arguments.geo_header {
+        match entry.split_once('=') {
+            Some((what, name)) if KNOWN.contains(&what) => {
+                headers.insert(what.to_owned(), json!(name));
+            }
+            _ => bail!(
+                "--geo-header `{entry}` is not WHAT=NAME with one of {}",
+                KNOWN.join(", ")
+            ),
+        }
+    }
+    Ok(Value::Object(headers))
+}
