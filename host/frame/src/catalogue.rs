@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use sidewatch_event::{Annotation, Event, Field, FieldName};
+use sidewatch_event::{Activity, Annotation, Event, Field, FieldName};
 
 use crate::block::field_names;
 
@@ -26,12 +26,15 @@ pub struct MappingDescriptor {
 }
 
 impl MappingDescriptor {
-    /// Hangs an entry of the catalogue on an event. A number that names none
-    /// changes nothing.
+    /// Hangs an entry of the catalogue on an event. What the event states of
+    /// itself stays: its own texts, and the activity they mean. A number that
+    /// names none changes nothing.
     pub fn annotate(&self, event: &mut Event, annotation: u32) {
         if let Some(annotation) = self.annotations.get(annotation as usize) {
             event.suppressed |= annotation.suppress;
-            event.activity = annotation.activity;
+            if !states_activity(event) {
+                event.activity = annotation.activity;
+            }
             event.annotation = Some(Arc::clone(annotation));
         }
     }
@@ -45,6 +48,14 @@ impl MappingDescriptor {
             None => {}
         }
     }
+}
+
+/// Whether the event itself says what was done, rather than a mapping before.
+fn states_activity(event: &Event) -> bool {
+    let mapped = event.annotation.as_deref();
+    event.activity != mapped.map_or(Activity::Other, |mapped| mapped.activity)
+        || event.own(Field::EventAction).is_some()
+        || event.own(Field::EventCategory).is_some()
 }
 
 /// Fields a mapping may not write: identity and evidence are the host's.
@@ -147,4 +158,63 @@ fn annotation(entry: CatalogueEntry) -> Annotation {
         (Field::ObserverProduct, entry.product),
     ];
     Annotation::new(fields, severity, entry.suppress)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn descriptor() -> MappingDescriptor {
+        let entry = |category: &str, outcome: &str| CatalogueEntry {
+            action: "mapped".to_owned(),
+            category: vec![category.to_owned()],
+            kinds: vec!["start".to_owned()],
+            outcome: outcome.to_owned(),
+            code: String::new(),
+            name: String::new(),
+            severity: NO_SEVERITY,
+            product: String::new(),
+            suppress: false,
+        };
+        let claims = MappingClaims {
+            id: "mapping".to_owned(),
+            version: "1.0.0".to_owned(),
+            reads: Vec::new(),
+            writes: Vec::new(),
+            annotations: vec![
+                entry("web", "success"),
+                entry("authentication", "failure"),
+                entry("authentication", "success"),
+            ],
+        };
+        claims.try_into().unwrap()
+    }
+
+    #[test]
+    fn the_last_mapping_says_what_a_request_meant() {
+        let mut event = Event::new();
+        descriptor().annotate(&mut event, 1);
+        assert_eq!(event.activity, Activity::LoginFailure);
+        descriptor().annotate(&mut event, 2);
+        assert_eq!(event.activity, Activity::LoginSuccess);
+        descriptor().annotate(&mut event, 0);
+        assert_eq!(event.activity, Activity::Other);
+        descriptor().annotate(&mut event, 9);
+        assert_eq!(event.get(Field::EventAction), Some("mapped"));
+    }
+
+    #[test]
+    fn what_an_event_states_of_itself_stays() {
+        let mut stated = Event::new();
+        stated.activity = Activity::LoginFailure;
+        let mut viewed = Event::new();
+        viewed.set(Field::EventAction, "view");
+        for annotation in 0..3 {
+            descriptor().annotate(&mut stated, annotation);
+            descriptor().annotate(&mut viewed, annotation);
+            assert_eq!(stated.activity, Activity::LoginFailure);
+            assert_eq!(viewed.activity, Activity::Other);
+            assert_eq!(viewed.get(Field::EventAction), Some("view"));
+        }
+    }
 }
