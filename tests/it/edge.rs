@@ -7,3 +7,4 @@ mod contention;
 mod equality;
 mod harness;
 mod sidecar;
+mod signatures;

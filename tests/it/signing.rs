@@ -7,7 +7,7 @@ use integration_tests::command::rules;
 use integration_tests::sidewatch;
 
 /// A directory with one rule of the project, and keys that have signed it.
-fn signed(directory: &Path) -> String {
+pub(crate) fn signed(directory: &Path) -> String {
     let names = ["event-mapping.wasm", "failed-logins.wasm"];
     for name in names {
         std::fs::copy(rules().join(name), directory.join(name)).unwrap();

@@ -36,8 +36,8 @@ use crate::rows::{EventNumbers, Group, Row, Span};
 use crate::state::States;
 use crate::suspension::Suspension;
 
-pub(crate) use convert::numbers;
 use convert::claims;
+pub(crate) use convert::numbers;
 
 /// Events with the numbers of each.
 #[derive(Clone, Copy)]

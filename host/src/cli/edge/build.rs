@@ -8,6 +8,7 @@ use clap::{Args, ValueEnum};
 use serde_json::{Value, json};
 use sidewatch_edge::listing::{Listing, read_component};
 use sidewatch_edge::{Application, Forward, RuleFile};
+use sidewatch_engine::signature::{self, Provenance};
 use sidewatch_engine::{Engine, RuleKind, RuleLimits};
 
 use crate::cli::terminal;
@@ -88,7 +89,7 @@ fn word(value: &impl ValueEnum) -> String {
 }
 
 pub(super) fn run(arguments: &BuildArguments) -> Result<u8> {
-    let config = match &arguments.config {
+    let mut config = match &arguments.config {
         Some(path) => ConfigFile::load(path)?,
         None => ConfigFile::default(),
     };
@@ -105,7 +106,9 @@ pub(super) fn run(arguments: &BuildArguments) -> Result<u8> {
     let edge = edge_component(arguments, &directory)?;
     // Rules that were compiled before are not compiled again.
     let home = personal_directory();
-    let engine = engine(&home, &Keys::open(&home)?)?;
+    let keys = Keys::open(&home)?;
+    config.data_directory = Some(home);
+    let engine = engine(&config, &keys)?;
     let reader = Reader {
         engine: &engine,
         directory: &directory,
@@ -214,7 +217,9 @@ impl Reader<'_> {
         let path = self.directory.join(file.unwrap_or(&named));
         let refused = || format!("rule `{id}` ({})", path.display());
         let component = read_component(&path).with_context(refused)?;
-        let loaded = self.engine.load(&component).with_context(refused)?;
+        let signature = signature::read_signature(&path).with_context(refused)?;
+        let loaded = self.engine.load_signed(&component, signature.as_deref());
+        let loaded = loaded.with_context(refused)?;
         let limits = RuleLimits::default();
         let (found, version) = match loaded.kind {
             RuleKind::Mapping => {
@@ -233,7 +238,10 @@ impl Reader<'_> {
             version: version.to_string(),
             component,
             parameters,
-            signed_by: None,
+            signed_by: match &loaded.provenance {
+                Provenance::Signed { key, .. } => Some(key.clone()),
+                Provenance::Unchecked | Provenance::Unproven(_) => None,
+            },
         })
     }
 }
