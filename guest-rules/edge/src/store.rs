@@ -43,18 +43,28 @@ pub trait Store {
     /// The store is absent or failed.
     fn replace(&self, version: Self::Version, value: Vec<u8>) -> Result<Swap, StoreError>;
 
-    /// Adds one to a counter, which begins at 0, and tells what it is then.
+    /// Adds to a counter, which begins at 0, and tells what it is then.
     ///
     /// # Errors
     /// The store is absent or failed.
-    fn count(&self, key: &str) -> Result<i64, StoreError>;
+    fn count(&self, key: &str, more: i64) -> Result<i64, StoreError>;
 
     /// Sets a value, whatever it was.
     ///
     /// # Errors
     /// The store is absent or failed.
     fn set(&self, key: &str, value: &[u8]) -> Result<(), StoreError>;
+
+    /// Whole periods of [`PERIOD_SECONDS`] since the Unix epoch.
+    fn period(&self) -> u64;
+
+    /// Waits a little, longer with every attempt in vain, so that others can
+    /// finish.
+    fn pause(&self, attempt: usize);
 }
+
+/// How long a first writer is waited for before another may be chosen.
+pub const PERIOD_SECONDS: u64 = 600;
 
 /// Changes the value of a key: `change` makes the new value of the old one, or
 /// nothing when it is to stay. On conflict it is asked again, with what
@@ -62,8 +72,7 @@ pub trait Store {
 ///
 /// A key nobody ever set is first set to `empty`: Spin's SQLite back-end
 /// compares nothing when the value it read was absent, so two first writers
-/// would overwrite each other. A counter, which is exact there, chooses the
-/// one who sets it.
+/// would overwrite each other. See [`chosen`] for who sets it.
 ///
 /// # Errors
 /// The store is absent or failed, or all attempts met a conflict.
@@ -77,9 +86,10 @@ pub fn update<S: Store, T>(
     for attempt in 1..=attempts {
         let (value, version) = store.read(key)?;
         let Some(value) = value else {
-            // The last resort is for a first writer that never came back.
-            if store.count(&format!("new/{key}"))? == 1 || attempt == attempts.div_ceil(2) {
+            if chosen(store, key)? {
                 store.set(key, empty)?;
+            } else {
+                store.pause(attempt);
             }
             continue;
         };
@@ -90,8 +100,22 @@ pub fn update<S: Store, T>(
         if store.replace(version, new)? == Swap::Done {
             return Ok(told);
         }
+        store.pause(attempt);
     }
     Err(StoreError::Contended(key.to_owned(), attempts))
+}
+
+/// Whether the caller is the one to set a key that was never set: the first to
+/// count in this period, if nobody was chosen in the period before.
+///
+/// A first writer that dies between being chosen and setting the value keeps
+/// the others out for one to two periods; then another is chosen. Anything
+/// sooner could overwrite what others folded after a first writer that was
+/// merely slow.
+fn chosen<S: Store>(store: &S, key: &str) -> Result<bool, StoreError> {
+    let period = store.period();
+    let before = store.count(&format!("new/{}/{key}", period.wrapping_sub(1)), 0)?;
+    Ok(before == 0 && store.count(&format!("new/{period}/{key}"), 1)? == 1)
 }
 
 #[cfg(test)]
@@ -110,6 +134,7 @@ mod tests {
         others: RefCell<Vec<Vec<u8>>>,
         /// Somebody else has been chosen to make the value and does it late.
         late: RefCell<usize>,
+        period: RefCell<u64>,
     }
 
     impl Store for Busy {
@@ -138,10 +163,10 @@ mod tests {
             Ok(if same { Swap::Done } else { Swap::Conflict })
         }
 
-        fn count(&self, key: &str) -> Result<i64, StoreError> {
+        fn count(&self, key: &str, more: i64) -> Result<i64, StoreError> {
             let mut counters = self.counters.borrow_mut();
             let counter = counters.entry(key.to_owned()).or_default();
-            *counter += 1;
+            *counter += more;
             Ok(*counter)
         }
 
@@ -151,6 +176,12 @@ mod tests {
                 .insert(key.to_owned(), value.to_vec());
             Ok(())
         }
+
+        fn period(&self) -> u64 {
+            *self.period.borrow()
+        }
+
+        fn pause(&self, _: usize) {}
     }
 
     fn append(store: &Busy, attempts: usize) -> Result<usize, StoreError> {
@@ -186,7 +217,7 @@ mod tests {
     #[test]
     fn of_two_first_writers_one_waits_for_the_other() {
         let store = Busy::default();
-        store.count("new/k").unwrap();
+        store.count("new/0/k", 1).unwrap();
         *store.late.borrow_mut() = 4;
         assert_eq!(append(&store, 20), Ok(1));
         assert_eq!(store.values.borrow()["k"], b"othersx");
@@ -195,7 +226,13 @@ mod tests {
     #[test]
     fn a_first_writer_that_never_came_back_is_replaced() {
         let store = Busy::default();
-        store.count("new/k").unwrap();
+        store.count("new/7/k", 1).unwrap();
+        for period in [7, 8] {
+            *store.period.borrow_mut() = period;
+            assert!(append(&store, 20).is_err(), "it may only be slow");
+            assert!(store.values.borrow().is_empty());
+        }
+        *store.period.borrow_mut() = 9;
         assert_eq!(append(&store, 20), Ok(1));
         assert_eq!(store.values.borrow()["k"], b"x");
     }

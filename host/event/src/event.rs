@@ -99,6 +99,9 @@ pub struct Event {
     pub network_kind: NetworkKind,
     /// What was done, reduced for rules.
     pub activity: Activity,
+    /// The record itself says what was done; mappings leave that alone. Not
+    /// kept in records: mappings are done by then.
+    pub stated: bool,
     /// It is a mirrored request: until its log line joins it, nobody knows
     /// whether the application let its sender in.
     pub mirrored: bool,
@@ -140,6 +143,7 @@ impl Default for Event {
             location: None,
             network_kind: NetworkKind::Unknown,
             activity: Activity::Other,
+            stated: false,
             mirrored: false,
             severity: None,
             suppressed: false,

@@ -32,7 +32,9 @@ impl MappingDescriptor {
     pub fn annotate(&self, event: &mut Event, annotation: u32) {
         if let Some(annotation) = self.annotations.get(annotation as usize) {
             event.suppressed |= annotation.suppress;
-            if !states_activity(event) {
+            if states_activity(event) {
+                event.stated = true;
+            } else {
                 event.activity = annotation.activity;
             }
             event.annotation = Some(Arc::clone(annotation));
@@ -53,7 +55,8 @@ impl MappingDescriptor {
 /// Whether the event itself says what was done, rather than a mapping before.
 fn states_activity(event: &Event) -> bool {
     let mapped = event.annotation.as_deref();
-    event.activity != mapped.map_or(Activity::Other, |mapped| mapped.activity)
+    event.stated
+        || event.activity != mapped.map_or(Activity::Other, |mapped| mapped.activity)
         || event.own(Field::EventAction).is_some()
         || event.own(Field::EventCategory).is_some()
 }

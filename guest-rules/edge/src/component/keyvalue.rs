@@ -2,10 +2,13 @@
 //! synchronous: nothing of this instance runs between reading a value and
 //! replacing it.
 
+use std::thread::sleep;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
 use spin_sdk::experimental::wasi::keyvalue::atomics::{Cas, CasError, increment, swap};
 use spin_sdk::experimental::wasi::keyvalue::store::{Bucket, Error, open};
 
-use crate::store::{Store, StoreError, Swap};
+use crate::store::{PERIOD_SECONDS, Store, StoreError, Swap};
 
 /// A store of the application.
 #[derive(Debug)]
@@ -49,11 +52,24 @@ impl Store for KeyValue {
         }
     }
 
-    fn count(&self, key: &str) -> Result<i64, StoreError> {
-        increment(&self.0, key, 1).map_err(failed)
+    fn count(&self, key: &str, more: i64) -> Result<i64, StoreError> {
+        increment(&self.0, key, more).map_err(failed)
     }
 
     fn set(&self, key: &str, value: &[u8]) -> Result<(), StoreError> {
         self.0.set(key, value).map_err(failed)
+    }
+
+    fn period(&self) -> u64 {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH);
+        now.unwrap_or_default().as_secs() / PERIOD_SECONDS
+    }
+
+    fn pause(&self, attempt: usize) {
+        /// Attempts that only look again at once.
+        const AT_ONCE: usize = 4;
+        if let Some(longer) = attempt.checked_sub(AT_ONCE) {
+            sleep(Duration::from_millis(1 << longer.min(4)));
+        }
     }
 }

@@ -343,8 +343,12 @@ mod tests {
     }
 
     fn read(value: &Value) -> Event {
+        read_at(5, value)
+    }
+
+    fn read_at(received: i64, value: &Value) -> Event {
         let mut event = Event::new();
-        event.received = 5;
+        event.received = received;
         decode(value, &key(), &mut event).unwrap();
         event
     }
@@ -359,8 +363,10 @@ mod tests {
     fn what_is_written_is_read_again() {
         let mut event = testing::event();
         event.set(Field::SessionId, "0123456789abcdef0123456789abcdef");
+        event.set(Field::UrlQuery, "x=1");
+        let received = event.received;
         let first = written(event);
-        let again = read(&serde_json::from_slice(&first).unwrap());
+        let again = read_at(received, &serde_json::from_slice(&first).unwrap());
         assert_eq!(
             serde_json::from_slice::<Value>(&written(again)).unwrap(),
             serde_json::from_slice::<Value>(&first).unwrap()
