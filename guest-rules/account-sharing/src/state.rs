@@ -63,7 +63,10 @@ impl Seat {
             },
             accuracy_km: 0,
         };
-        let place = sight.place.unwrap_or(unset);
+        // The operator's own network never counts as a place of its own, but may
+        // lie in the town of a household.
+        let placed = sight.place.or(sight.office);
+        let place = placed.unwrap_or(unset);
         Self {
             address_high: sight.address.0,
             address_low: sight.address.1,
@@ -80,7 +83,7 @@ impl Seat {
             country: sight.country,
             accuracy_km: place.accuracy_km,
             kind: sight.kind as u8,
-            flags: if sight.place.is_some() { PLACED } else { 0 },
+            flags: if placed.is_some() { PLACED } else { 0 },
             padding: [0; 6],
         }
     }

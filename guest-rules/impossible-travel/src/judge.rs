@@ -131,6 +131,16 @@ pub(crate) fn excuse(
     }
 }
 
+/// Whether both are one client, directly or by a third stay that is the same
+/// client as either: a browser that logs in anew every day is known by the
+/// session before.
+fn is_client(stays: &[Stay], client: &Stay, stay: &Stay) -> bool {
+    stay.same_client(client)
+        || stays
+            .iter()
+            .any(|link| !link.has(SUSPECT) && link.same_client(client) && link.same_client(stay))
+}
+
 fn own_clients(parameters: &Parameters, stays: &[Stay], subject: &Stay, other: &Stay) -> bool {
     if subject.has(TIED) && other.has(TIED) {
         return true;
@@ -140,7 +150,7 @@ fn own_clients(parameters: &Parameters, stays: &[Stay], subject: &Stay, other: &
     let visited = |client: &Stay, at: &Stay| {
         stays
             .iter()
-            .filter(|stay| !stay.has(SUSPECT) && stay.same_client(client))
+            .filter(|stay| !stay.has(SUSPECT) && is_client(stays, client, stay))
             .any(|stay| {
                 stay.door == at.door || stay.is_trusted() && centres_are_near(parameters, stay, at)
             })

@@ -192,6 +192,24 @@ impl Stay {
         self.shares_session(other) && self.agent != 0 && self.agent == other.agent
     }
 
+    /// How much would be lost if it were forgotten at `now`: where a habit or
+    /// this day shows the user to be before single visits of other days, and
+    /// those before what was reported. Where the user's things have been today
+    /// matters although the place is doubted or unknown: it tells whose a door
+    /// is. A flood of doubted doors displaces only the like.
+    fn worth(&self, now: u32) -> u8 {
+        let age = self.seconds_from(now);
+        let habit = self.days > 1 && age < HABIT_DAYS * DAY;
+        let fresh = age < DAY;
+        match (self.is_trusted(), habit || fresh) {
+            (true, true) => 3,
+            (true, false) => 2,
+            (false, _) if fresh && !self.has(SUSPECT) => 2,
+            (false, _) if habit && !self.has(SUSPECT) => 1,
+            _ => 0,
+        }
+    }
+
     fn has_session(&self, session: u64) -> bool {
         session == 0 || self.session == session || self.other_session == session
     }
@@ -251,15 +269,10 @@ pub struct Travels {
 
 impl Travels {
     /// Remembers a stay; when there is no room, what matters least is
-    /// forgotten: doubted and placeless stays before trusted ones, then those
-    /// of a single day before those of a habit, and of those the one not seen
-    /// longest.
+    /// forgotten, and of equals the one not seen longest.
     pub(crate) fn remember(&mut self, stay: Stay) {
-        let is_habit =
-            |known: &Stay| known.days > 1 && known.seconds_from(stay.last) < HABIT_DAYS * DAY;
-        self.stays.push_in_place_of_least(stay, |known| {
-            (known.is_trusted(), is_habit(known), known.last)
-        });
+        self.stays
+            .push_in_place_of_least(stay, |known| (known.worth(stay.last), known.last));
     }
 
     /// Becomes what the bytes say; false when they are of another form.

@@ -13,3 +13,9 @@ fn the_vectors_hold() {
         Err(error) => panic!("{error}"),
     }
 }
+
+#[test]
+fn its_page_says_what_it_says_of_itself() {
+    let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../rules/many-devices/README.md");
+    vectors::check_page::<ManyDevices>(&page).unwrap();
+}

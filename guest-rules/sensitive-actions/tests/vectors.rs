@@ -13,3 +13,10 @@ fn the_vectors_hold() {
         Err(error) => panic!("{error}"),
     }
 }
+
+#[test]
+fn its_page_says_what_it_says_of_itself() {
+    let page =
+        Path::new(env!("CARGO_MANIFEST_DIR")).join("../../rules/sensitive-actions/README.md");
+    vectors::check_page::<SensitiveActions>(&page).unwrap();
+}

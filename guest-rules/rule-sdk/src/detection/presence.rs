@@ -66,6 +66,9 @@ pub struct Sight {
     pub kind: NetworkKind,
     /// Absent where the network says nothing about a person's whereabouts.
     pub place: Option<Place>,
+    /// Of the operator's own network: where the database puts it. It is no
+    /// proof of anybody's whereabouts, but may show that an office is near.
+    pub office: Option<Place>,
     /// Whether this is a login.
     pub login: bool,
     /// Whether the client is a tool or bot.
@@ -110,6 +113,9 @@ impl Sight {
         let login = event.activity() == Activity::LoginSuccess;
         let tool = matches!(device_type, Some("tool" | "bot"));
         let place = place(event, kind, default_accuracy_km).filter(|_| login || !tool);
+        let office = (kind == NetworkKind::Corporate)
+            .then(|| located(event, kind, default_accuracy_km))
+            .flatten();
         let country = u16::try_from(event.country()).unwrap_or(0);
         Some(Self {
             now,
@@ -122,6 +128,7 @@ impl Sight {
             country,
             kind,
             place,
+            office,
             login,
             tool,
         })
@@ -136,9 +143,13 @@ const VAGUE_KM: f64 = 1000.0;
 /// a database does not give.
 #[must_use]
 pub fn place(event: &Event<'_>, kind: NetworkKind, default_accuracy_km: f64) -> Option<Place> {
-    if !vouches(kind) {
-        return None;
-    }
+    vouches(kind)
+        .then(|| located(event, kind, default_accuracy_km))
+        .flatten()
+}
+
+/// Where the database puts an address, unless that is half a continent.
+fn located(event: &Event<'_>, kind: NetworkKind, default_accuracy_km: f64) -> Option<Place> {
     let location = event.location()?;
     let stated = f64::from(location.accuracy_km);
     if stated > VAGUE_KM {
@@ -213,6 +224,20 @@ mod tests {
             .map(NetworkKind::as_str)
             .collect();
         assert_eq!(hiding, ["hosting", "vpn", "tor"]);
+    }
+
+    #[test]
+    fn only_the_operators_own_network_is_an_office_and_it_gives_no_place() {
+        let offices: Vec<&str> = NetworkKind::ALL
+            .into_iter()
+            .filter(|kind| sight(&event().network(*kind)).unwrap().office.is_some())
+            .map(NetworkKind::as_str)
+            .collect();
+        assert_eq!(offices, ["corporate"]);
+        let vague = event()
+            .network(NetworkKind::Corporate)
+            .at(50.0, 14.0, 3000.0);
+        assert_eq!(sight(&vague).unwrap().office, None);
     }
 
     #[test]

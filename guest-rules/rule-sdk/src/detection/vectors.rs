@@ -21,6 +21,9 @@ use super::{Activity, NetworkKind, Rule, wire};
 
 mod compare;
 mod correct;
+mod page;
+
+pub use page::check_page;
 
 /// Why vectors could not be read or did not hold.
 #[derive(Debug, thiserror::Error)]
