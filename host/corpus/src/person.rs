@@ -62,6 +62,8 @@ pub struct Person {
 struct Trip {
     hotel: Network,
     phone: Network,
+    /// Minute of leaving home.
+    departs: f64,
     /// Minute of arrival there, and of leaving there again.
     arrives: f64,
     leaves: f64,
@@ -228,6 +230,12 @@ impl Person {
         }
     }
 
+    /// Whether the person is on a journey at minute `now`.
+    #[must_use]
+    pub fn is_away(&self, now: f64) -> bool {
+        self.trip.is_some_and(|trip| trip.back > now)
+    }
+
     fn plans(&mut self, start: f64, world: &mut World) -> Trip {
         let abroad = self.random.chance(0.35);
         let choices = self.city.others(abroad, 60.0, 1e9);
@@ -242,6 +250,7 @@ impl Person {
         Trip {
             hotel: world.fixed(city),
             phone: if roams_at_home { self.carrier } else { local },
+            departs: arrives - way,
             arrives,
             leaves,
             back: leaves + way + 60.0,
@@ -256,7 +265,7 @@ impl Person {
             Thing::Phone,
             &home,
             start + 390.0,
-            (start + 420.0).min(trip.arrives - door_to_door(60.0)),
+            (start + 420.0).min(trip.departs),
             8.0,
             out,
         );
@@ -418,5 +427,41 @@ impl Device {
             session_ends: f64::NEG_INFINITY,
             session_days,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::traffic::CorpusEvent;
+
+    #[test]
+    fn nobody_is_seen_while_on_the_way() {
+        let mut journeys = 0;
+        for index in 0..200 {
+            let mut world = World::new(Random::new(index));
+            let mut person = Person::new(index, &mut world, &Random::new(3));
+            person.leaves_desktop_on = false;
+            let mut out = Traffic::default();
+            let mut ways = Vec::new();
+            for day in 0..20 {
+                person.day(f64::from(day), &mut world, &mut out);
+                if let Some(trip) = person.trip {
+                    ways.push((trip.departs, trip.arrives));
+                    ways.push((trip.leaves, trip.back));
+                }
+            }
+            journeys += ways.len();
+            for (from, to) in ways {
+                let [from, to] = [from, to].map(crate::traffic::milliseconds);
+                let seen =
+                    |event: &&CorpusEvent| from < event.numbers.time && event.numbers.time < to;
+                assert_eq!(
+                    out.events.iter().find(seen).map(|event| event.numbers),
+                    None
+                );
+            }
+        }
+        assert!(journeys > 100, "{journeys}");
     }
 }

@@ -73,9 +73,12 @@ impl Stage {
             .filter(|tunnel| !self.only_log || tunnel.kind != NetworkKind::Unknown);
         // That is for the month: a scenario is about one thing.
         person.leaves_desktop_on = false;
-        let days = self.random.count(least_days, most_days);
-        for day in 0..days {
-            person.day(small(day), &mut self.world, &mut self.out);
+        let least = self.random.count(least_days, most_days);
+        let mut days = 0;
+        // A scenario begins at home: who is on a journey comes back first.
+        while days < least || person.is_away(small(days) * DAY) {
+            person.day(small(days), &mut self.world, &mut self.out);
+            days += 1;
         }
         (person, small(days) * DAY)
     }
@@ -161,4 +164,18 @@ impl Stage {
 #[must_use]
 pub fn small(count: usize) -> f64 {
     u32::try_from(count).map_or(f64::MAX, f64::from)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whoever_a_scenario_is_about_is_at_home_when_it_begins() {
+        for number in 0..500 {
+            let mut stage = Stage::new(&Random::new(number));
+            let (person, start) = stage.person(0, 12);
+            assert!(!person.is_away(start), "{number}");
+        }
+    }
 }
