@@ -63,16 +63,22 @@ fn record(name: &str, actor: &str, parameters: &Value, state: &Value) -> Value {
 }
 
 fn sidecar(directory: &Path, log: &Path, tirreno: &Tirreno, rsyslog: &Rsyslog) -> Sidecar {
+    let sink = tirreno.sink();
     let socket = directory.join("mirror.sock");
     let (documents, plain) = (directory.join("ecs.json"), directory.join("plain.log"));
     let tcp = rsyslog.tcp;
+    // A receiver that refuses everything fills the dead letters.
+    let (before, _) = sink.split_once("api_key = ").unwrap();
+    let refused =
+        format!("{before}api_key = \"00000000000000000000000000000000\"\npage_views = \"all\"");
     Sidecar::in_directory(directory)
         .source("mirror", &format!("type = \"mirror\"\npack = \"mattermost\"\nsocket = {socket:?}"))
         .source("access", "type = \"syslog\"\npack = \"mattermost\"\nformat = \"json\"\nudp = \"127.0.0.1:0\"")
         .source("audit", &format!("type = \"file\"\npack = \"mattermost\"\nformat = \"mattermost-audit\"\nkeep_original = true\npaths = [{log:?}]"))
         // A busy machine must not make an honest rule miss its deadline.
         .section("[[rules]]\nid = \"sensitive-actions\"\nlimits = { frame_milliseconds = 250 }")
-        .sink("tirreno", &tirreno.sink())
+        .sink("tirreno", &sink)
+        .sink("refused", &refused)
         .sink("ecs", &format!("type = \"file\"\npath = {documents:?}\nformat = \"ecs\""))
         .sink("plain", &format!("type = \"file\"\npath = {plain:?}\nformat = \"plain\"\nfilter = {{ levels = [\"audit-permissions\"], fields = {{ \"event.dataset\" = [\"mattermost.audit\"] }} }}"))
         .sink("siem", &format!("type = \"syslog\"\ntransport = \"tcp\"\naddress = \"{tcp}\"\nfilter = {{ findings_only = true }}"))
@@ -190,14 +196,19 @@ fn both_sides_of_mattermost_meet_and_no_secret_stays() {
     assert_eq!(metrics.source("audit", "rejected"), 0);
     assert_eq!(metrics.source("audit", "received"), 6);
     assert!(metrics.sink("plain", "filtered") > 0);
-    let page = sidecar.get("/metrics").body + &sidecar.get("/readyz").body;
+    let page = sidecar.get("/metrics").body
+        + &sidecar.get("/readyz").body
+        + &dead_letters(directory.path());
     let stored = format!("{:?}", tirreno.records());
     drop(nginx);
     assert!(sidecar.stop().success());
     // Her identifier is in the audit log in clear, and so in its documents;
     // that it comes from a cookie, too, makes it no secret there.
     for canary in CANARIES.iter().filter(|canary| **canary != CANARIES[1]) {
-        assert!(!page.contains(canary), "{canary} in the metrics");
+        assert!(
+            !page.contains(canary),
+            "{canary} in metrics or dead letters"
+        );
         assert!(!stored.contains(canary), "{canary} in tirreno");
         assert_eq!(files_holding(directory.path(), canary), [""; 0], "{canary}");
     }
@@ -208,6 +219,24 @@ fn both_sides_of_mattermost_meet_and_no_secret_stays() {
     {
         assert!(!line.contains(CANARIES[1]), "a cookie in clear: {line}");
     }
+}
+
+/// Every dead letter as its verb shows it.
+fn dead_letters(directory: &Path) -> String {
+    let config = directory.join("sidewatch.toml");
+    let config = config.to_str().unwrap();
+    let run = |arguments: &[&str]| integration_tests::sidewatch(directory, arguments, b"").out;
+    let listed = run(&["dlq", "ls", config]);
+    let letters = listed
+        .lines()
+        .filter_map(|line| line.split_whitespace().next());
+    let shown: Vec<String> = letters
+        .map(|letter| run(&["dlq", "show", config, letter]))
+        .collect();
+    assert!(shown.len() > 4, "{listed}");
+    let shown = shown.concat();
+    assert!(shown.contains("/api/v4/users/login"), "{shown}");
+    shown
 }
 
 /// The finding is everywhere it should be, with its evidence.

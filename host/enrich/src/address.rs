@@ -95,9 +95,11 @@ impl AddressFacts {
         if location.is_some() {
             // The operator knows better: a city from elsewhere would mislead.
             facts.location = location;
-            facts
-                .texts
-                .remove(&[Field::SourceGeoCityName, Field::SourceGeoRegionName]);
+            facts.texts.remove(&[
+                Field::SourceGeoCityName,
+                Field::SourceGeoRegionIsoCode,
+                Field::SourceGeoRegionName,
+            ]);
         }
         if let Some(site) = site {
             facts.reason = Reason::Site(known.network);
@@ -137,9 +139,16 @@ impl AddressFacts {
         let place = place.unwrap_or_default();
         facts.as_number = system.number;
         facts.location = place.location;
+        let region_code = place
+            .country
+            .zip(place.region_code)
+            .map(|(country, region)| format!("{country}-{region}"));
         for (field, text) in [
             (Field::SourceAsOrganizationName, system.name),
+            (Field::SourceGeoContinentName, place.continent),
             (Field::SourceGeoCountryIsoCode, place.country),
+            (Field::SourceGeoCountryName, place.country_name),
+            (Field::SourceGeoRegionIsoCode, region_code.as_deref()),
             (Field::SourceGeoRegionName, place.region),
             (Field::SourceGeoCityName, place.city),
         ] {

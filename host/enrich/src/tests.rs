@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime};
 use sidewatch_event::Location;
 
 use super::*;
-use crate::mmdb_writer::{Writer, anonymous_record, as_record, city_record};
+use crate::mmdb_writer::{Value, Writer, anonymous_record, as_record, city_record};
 
 const KEY: [u8; 16] = *b"0123456789abcdef";
 const CHROME: &str = "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/134.0.0.0 Safari/537.36";
@@ -438,4 +438,41 @@ fn every_decision_is_explained() {
     direct.set(Field::UserName, "-");
     assert!(words(&mut enricher, &direct, "client address").contains("ignored"));
     assert!(words(&mut enricher, &direct, "user key").contains("none"));
+}
+
+#[test]
+fn names_and_codes_of_places_are_those_of_the_database() {
+    let names = |text: &str| ("names", Value::map([("en", Value::from(text))]));
+    let coded = |code: &str, name| Value::map([("iso_code", Value::from(code)), names(name)]);
+    let record = |region: &str| {
+        Value::map([
+            ("continent", Value::map([names("Europe")])),
+            ("country", coded("CZ", "Czechia")),
+            (
+                "subdivisions",
+                Value::array([coded(region, "Jihomoravský kraj")]),
+            ),
+        ])
+    };
+    let fixture = Fixture::new("");
+    let database = Writer::new("Example-City")
+        .insert(net("198.51.100.0/24"), record("64"))
+        .insert(net("203.0.113.0/24"), record("6\n4"));
+    replace(
+        &fixture.directory.path().join("city.mmdb"),
+        &database.to_bytes().unwrap(),
+    );
+    let mut enricher = fixture.enricher();
+    let event = enriched(&mut enricher, from("198.51.100.7"));
+    for (field, text) in [
+        (Field::SourceGeoContinentName, "Europe"),
+        (Field::SourceGeoCountryIsoCode, "CZ"),
+        (Field::SourceGeoCountryName, "Czechia"),
+        (Field::SourceGeoRegionIsoCode, "CZ-64"),
+        (Field::SourceGeoRegionName, "Jihomoravský kraj"),
+    ] {
+        assert_eq!(event.get(field), Some(text));
+    }
+    let event = enriched(&mut enricher, from("203.0.113.7"));
+    assert_eq!(event.get(Field::SourceGeoRegionIsoCode), None);
 }

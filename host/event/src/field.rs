@@ -76,8 +76,14 @@ pub enum Field {
     SourceAsOrganizationName,
     /// `source.geo.city_name`.
     SourceGeoCityName,
+    /// `source.geo.continent_name`.
+    SourceGeoContinentName,
     /// `source.geo.country_iso_code`.
     SourceGeoCountryIsoCode,
+    /// `source.geo.country_name`.
+    SourceGeoCountryName,
+    /// ISO 3166-2, as `CZ-64`: `source.geo.region_iso_code`.
+    SourceGeoRegionIsoCode,
     /// `source.geo.region_name`.
     SourceGeoRegionName,
     /// `url.domain`.
@@ -122,7 +128,7 @@ pub enum Field {
 
 impl Field {
     /// How many text fields there are.
-    pub const COUNT: usize = 55;
+    pub const COUNT: usize = 58;
 
     /// Every field with its name, in alphabetical order of the names.
     pub const ALL: [(Self, &'static str); Self::COUNT] = [
@@ -163,7 +169,10 @@ impl Field {
             "source.as.organization.name",
         ),
         (Self::SourceGeoCityName, "source.geo.city_name"),
+        (Self::SourceGeoContinentName, "source.geo.continent_name"),
         (Self::SourceGeoCountryIsoCode, "source.geo.country_iso_code"),
+        (Self::SourceGeoCountryName, "source.geo.country_name"),
+        (Self::SourceGeoRegionIsoCode, "source.geo.region_iso_code"),
         (Self::SourceGeoRegionName, "source.geo.region_name"),
         (Self::UrlDomain, "url.domain"),
         (Self::UrlOriginal, "url.original"),

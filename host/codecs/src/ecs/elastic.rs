@@ -112,6 +112,9 @@ fn add<'a>(event: &'a Event, entries: &mut Entries<'a>) {
             "source.as.organization.name",
         ),
         (Field::SourceGeoCityName, "source.geo.city_name"),
+        (Field::SourceGeoContinentName, "source.geo.continent_name"),
+        (Field::SourceGeoCountryName, "source.geo.country_name"),
+        (Field::SourceGeoRegionIsoCode, "source.geo.region_iso_code"),
         (
             Field::SourceGeoCountryIsoCode,
             "source.geo.country_iso_code",

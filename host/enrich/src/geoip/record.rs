@@ -3,6 +3,7 @@
 use std::fmt;
 use std::marker::PhantomData;
 use std::net::IpAddr;
+use std::ops::RangeInclusive;
 
 use serde::de::{IgnoredAny, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
@@ -20,7 +21,11 @@ const COUNTRY_RADIUS_KM: f32 = 1000.0;
 /// Where a database puts an address.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub(crate) struct Place<'a> {
+    pub(crate) continent: Option<&'a str>,
     pub(crate) country: Option<&'a str>,
+    pub(crate) country_name: Option<&'a str>,
+    /// The part of ISO 3166-2 behind the country.
+    pub(crate) region_code: Option<&'a str>,
     pub(crate) region: Option<&'a str>,
     pub(crate) city: Option<&'a str>,
     /// Whole-country records keep their radius, however large.
@@ -58,21 +63,23 @@ pub(crate) struct Anonymity {
 
 impl Database {
     /// Asks a city or country database.
-    pub(crate) fn place(&self, address: IpAddr) -> Option<Place<'_>> {
-        let record: CityRecord<'_> = self.record(address)?;
-        let city = record
-            .city
-            .and_then(|named| named.names.en)
-            .filter(|name| !name.is_empty());
-        let region = record
-            .subdivisions
-            .0
-            .and_then(|named| named.names.en)
-            .filter(|name| !name.is_empty());
-        let country = record
-            .country
-            .and_then(|country| country.iso_code)
-            .filter(|code| code.len() == 2 && code.bytes().all(|byte| byte.is_ascii_alphabetic()));
+    pub(crate) fn place<'a>(&'a self, address: IpAddr) -> Option<Place<'a>> {
+        let record: CityRecord<'a> = self.record(address)?;
+        let [city, continent, subdivision, country] = [
+            record.city,
+            record.continent,
+            record.subdivisions.0,
+            record.country,
+        ]
+        .map(Option::unwrap_or_default);
+        let region = subdivision.name();
+        let city = city.name();
+        let code_of = |named: &Named<'a>, lengths: RangeInclusive<usize>| {
+            named.iso_code.filter(|code| {
+                lengths.contains(&code.len())
+                    && code.bytes().all(|byte| byte.is_ascii_alphanumeric())
+            })
+        };
         let assumed = match (city, region) {
             (Some(_), _) => CITY_RADIUS_KM,
             (None, Some(_)) => REGION_RADIUS_KM,
@@ -84,7 +91,11 @@ impl Database {
         });
         let traits = record.traits.unwrap_or_default();
         Some(Place {
-            country,
+            continent: continent.name(),
+            country: code_of(&country, 2..=2)
+                .filter(|code| code.bytes().all(|byte| byte.is_ascii_alphabetic())),
+            country_name: country.name(),
+            region_code: code_of(&subdivision, 1..=3),
             region,
             city,
             location,
@@ -114,7 +125,9 @@ impl Database {
 #[serde(default)]
 struct CityRecord<'a> {
     #[serde(borrow)]
-    country: Option<Country<'a>>,
+    continent: Option<Named<'a>>,
+    #[serde(borrow)]
+    country: Option<Named<'a>>,
     #[serde(borrow)]
     city: Option<Named<'a>>,
     #[serde(borrow)]
@@ -123,16 +136,19 @@ struct CityRecord<'a> {
     traits: Option<Traits>,
 }
 
-#[derive(Deserialize)]
-struct Country<'a> {
+#[derive(Deserialize, Default)]
+#[serde(default)]
+struct Named<'a> {
     #[serde(borrow)]
     iso_code: Option<&'a str>,
+    #[serde(borrow)]
+    names: Names<'a>,
 }
 
-#[derive(Deserialize, Default)]
-struct Named<'a> {
-    #[serde(borrow, default)]
-    names: Names<'a>,
+impl<'a> Named<'a> {
+    fn name(&self) -> Option<&'a str> {
+        self.names.en.filter(|name| !name.is_empty())
+    }
 }
 
 #[derive(Deserialize, Default)]
