@@ -1,6 +1,7 @@
 //! A web service on loopback that keeps what it is sent.
 
 use std::net::SocketAddr;
+use std::sync::atomic::{AtomicU16, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
@@ -31,6 +32,7 @@ pub struct Receiver {
     /// Where it listens.
     pub address: SocketAddr,
     received: Arc<Mutex<Vec<Received>>>,
+    status: Arc<AtomicU16>,
 }
 
 impl Receiver {
@@ -43,13 +45,16 @@ impl Receiver {
         let receiver = Self {
             address: listener.local_addr().unwrap(),
             received: Arc::default(),
+            status: Arc::new(status.into()),
         };
         let received = Arc::clone(&receiver.received);
+        let status = Arc::clone(&receiver.status);
         tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
-                let received = Arc::clone(&received);
+                let (received, status) = (Arc::clone(&received), Arc::clone(&status));
                 let service = service_fn(move |request| {
                     let received = Arc::clone(&received);
+                    let status = status.load(Ordering::Relaxed);
                     async move { keep(request, &received, status).await }
                 });
                 let http = hyper::server::conn::http1::Builder::new();
@@ -57,6 +62,11 @@ impl Receiver {
             }
         });
         receiver
+    }
+
+    /// From now on answers with another status.
+    pub fn answer_with(&self, status: u16) {
+        self.status.store(status, Ordering::Relaxed);
     }
 
     /// What has come since the last call.

@@ -319,6 +319,10 @@ impl<R: Rules> Application<R> {
             for (key, members) in members {
                 let key = format!("{}/{key:016x}", group.name);
                 let attempts = self.settings.limits.attempts;
+                if processed.fault.is_some() {
+                    // Whoever waited for one key in vain would for every one.
+                    break;
+                }
                 let folded = update(store, &key, &EMPTY, attempts, |value| {
                     let mut states = States::read(value);
                     let before = states.clone();

@@ -5,6 +5,11 @@ use sidewatch_event::{Activity, Delivery, Field};
 
 use crate::settings::{Destination, Selection};
 
+/// Media type of records one a line.
+pub const LINES: &str = "application/x-ndjson";
+/// Media type of Tirreno's form.
+pub const FORM: &str = "application/x-www-form-urlencoded";
+
 /// A request to be sent.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Outgoing {
@@ -51,7 +56,7 @@ fn lines(deliveries: &[Delivery]) -> Vec<Outgoing> {
         }
     }
     let request = |body| Outgoing {
-        content_type: "application/x-ndjson",
+        content_type: LINES,
         request_id: None,
         body,
     };
@@ -76,7 +81,7 @@ pub fn requests(
                 let mut form = String::new();
                 match tirreno::encode_form(delivery, now, &mut form) {
                     Ok(()) => requests.push(Outgoing {
-                        content_type: "application/x-www-form-urlencoded",
+                        content_type: FORM,
                         request_id: tirreno::request_id(delivery).map(str::to_owned),
                         body: form.into_bytes(),
                     }),

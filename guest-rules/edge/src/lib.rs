@@ -29,6 +29,7 @@ pub mod rules;
 pub mod settings;
 pub mod state;
 pub mod store;
+pub mod unsent;
 
 pub use application::{Application, ApplicationError, Mirrored, Processed};
 pub use rules::Rules;

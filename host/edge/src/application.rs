@@ -7,7 +7,7 @@ use serde_json::Value;
 use crate::compose::{
     ComposeError, DETECTION_EXPORT, MAPPING_EXPORT, MAPPING_SLOT, Plug, plug, slot, trim,
 };
-use crate::listing::{LISTING, Listing, RuleListing, digest, rule_file};
+use crate::listing::{LISTING, Listing, MANIFEST, RuleListing, digest, read_component, rule_file};
 use crate::manifest::{Forward, Manifest, UrlError, parameter_variable};
 
 /// A rule to go into the application.
@@ -70,6 +70,34 @@ pub enum ApplicationError {
     },
 }
 
+/// Removes the rules of an application that was written here before and are
+/// none of this one: whoever packs the directory would pack them, too.
+fn remove_earlier(directory: &Path, listing: &Listing) -> Result<(), ApplicationError> {
+    let Ok(earlier) = read_component(&directory.join(LISTING)) else {
+        return Ok(());
+    };
+    let Ok(earlier) = serde_json::from_slice::<Listing>(&earlier) else {
+        return Ok(());
+    };
+    for rule in earlier.rules {
+        let plain = rule
+            .id
+            .bytes()
+            .all(|one| one.is_ascii_alphanumeric() || b"-_.".contains(&one));
+        if !plain || listing.rules.iter().any(|kept| kept.id == rule.id) {
+            continue;
+        }
+        let path = directory.join(rule_file(&rule.id));
+        match std::fs::remove_file(&path) {
+            Err(source) if source.kind() != std::io::ErrorKind::NotFound => {
+                return Err(ApplicationError::Write { path, source });
+            }
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
 impl Application<'_> {
     /// Composes the parts as Spin will, to see that they fit, and writes them
     /// into a directory, which is made.
@@ -79,7 +107,7 @@ impl Application<'_> {
     pub fn write(&self, directory: &Path) -> Result<Listing, ApplicationError> {
         let edge = trim(self.edge, self.detections.len())?;
         plug(&edge, &self.plugs())?;
-        let listing = self.listing(&edge)?;
+        let mut listing = self.listing(&edge)?;
         let parameters: Vec<String> = self
             .rules()
             .map(|(_, rule)| rule.parameters.to_string())
@@ -93,6 +121,8 @@ impl Application<'_> {
             settings: self.settings.clone(),
         };
         let manifest = manifest.write()?;
+        listing.manifest_sha256 = digest(manifest.as_bytes());
+        remove_earlier(directory, &listing)?;
         let put = |file: &Path, bytes: &[u8]| {
             let path = directory.join(file);
             let made = path.parent().map_or(Ok(()), std::fs::create_dir_all);
@@ -105,7 +135,7 @@ impl Application<'_> {
         put(Path::new("edge.wasm"), &edge)?;
         let text = serde_json::to_string_pretty(&listing).unwrap_or_default();
         put(Path::new(LISTING), text.as_bytes())?;
-        put(Path::new("spin.toml"), manifest.as_bytes())?;
+        put(Path::new(MANIFEST), manifest.as_bytes())?;
         Ok(listing)
     }
 
@@ -151,6 +181,7 @@ impl Application<'_> {
             sidewatch: self.version.to_owned(),
             pack: self.pack.to_owned(),
             edge_sha256: digest(edge),
+            manifest_sha256: String::new(),
             rules,
         })
     }

@@ -9,6 +9,9 @@ use sha2::{Digest as _, Sha256};
 /// File in the application that lists its parts.
 pub const LISTING: &str = "sidewatch-edge.json";
 
+/// Spin's manifest of the application.
+pub const MANIFEST: &str = "spin.toml";
+
 /// Largest component read, in bytes.
 pub const LARGEST: u64 = 64 << 20;
 
@@ -41,6 +44,9 @@ pub struct Listing {
     pub pack: String,
     /// SHA-256 of the edge component as it lies in the application.
     pub edge_sha256: String,
+    /// SHA-256 of `spin.toml`: it says which rule is plugged in where, and what
+    /// the application may reach.
+    pub manifest_sha256: String,
     /// The rules, the mapping first.
     pub rules: Vec<RuleListing>,
 }
@@ -113,7 +119,8 @@ pub fn read_component(path: &Path) -> std::io::Result<Vec<u8>> {
     Ok(bytes)
 }
 
-/// Compares every component of an application with its listing.
+/// Compares the manifest and every component of an application with its
+/// listing.
 ///
 /// # Errors
 /// Names the first file that differs or cannot be read.
@@ -129,8 +136,11 @@ pub fn verify(directory: &Path) -> Result<Listing, VerifyError> {
         .rules
         .iter()
         .map(|rule| (rule_file(&rule.id), &rule.sha256));
-    let edge = std::iter::once((PathBuf::from("edge.wasm"), &listing.edge_sha256));
-    for (file, listed) in edge.chain(rules) {
+    let others = [
+        (PathBuf::from(MANIFEST), &listing.manifest_sha256),
+        (PathBuf::from("edge.wasm"), &listing.edge_sha256),
+    ];
+    for (file, listed) in others.into_iter().chain(rules) {
         let (path, bytes) = read(directory.join(file))?;
         let found = digest(&bytes);
         if found != *listed {

@@ -17,7 +17,7 @@ pub(crate) struct EdgeArguments {
 enum EdgeVerb {
     /// Write a Spin application with a pack's rules: spin.toml, the edge component, the rules byte for byte
     Build(Box<build::BuildArguments>),
-    /// Compare every component of an application with its listing
+    /// Compare spin.toml and every component of an application with its listing
     Verify(verify::VerifyArguments),
 }
 

@@ -1,7 +1,7 @@
 //! Edge, sidecar, sinks: what the edge sends on comes out at the other end.
 
 use integration_tests::spin::KeyValues;
-use integration_tests::{Sidecar, Spin, until};
+use integration_tests::{Receiver, Sidecar, Spin, until};
 use serde_json::Value;
 
 use super::harness::{Built, TOKEN, post, surroundings};
@@ -16,6 +16,35 @@ fn guesses() -> String {
         )
     };
     format!("[{}]", (0..40).map(guess).collect::<Vec<_>>().join(","))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_finding_the_receiver_did_not_take_is_offered_until_it_does() {
+    for to in ["sidewatch", "tirreno"] {
+        let receiver = Receiver::start(500).await;
+        let url = receiver.url("/events");
+        let built = Built::new(&["--to", to, "--url", &url, "--only", "failed-logins"]);
+        let mut around = surroundings(&KeyValues::default());
+        around
+            .variables
+            .insert("forward_token".to_owned(), TOKEN.to_owned());
+        let spin = Spin::load(&built.path(), &around).unwrap();
+        assert_eq!(post(&spin, &guesses()).await.status, 502, "{to}");
+        // The same events again give no finding: it has been made.
+        assert_eq!(post(&spin, &guesses()).await.status, 502, "{to}");
+        receiver.answer_with(204);
+        let _refused = receiver.take();
+        let event = r#"{"user.name":"adam","url.original":"/a"}"#;
+        let mut findings = Vec::new();
+        for _ in 0..2 {
+            assert_eq!(post(&spin, event).await.status, 204, "{to}");
+            let mut received = receiver.take();
+            received.retain(|one| one.body.contains("failed-login"));
+            findings.push(received.len());
+        }
+        assert!(findings[0] > 0, "{to}: it came with the next batch");
+        assert_eq!(findings[1], 0, "{to}: and not once more");
+    }
 }
 
 #[test]

@@ -21,6 +21,7 @@ struct Inner {
     file: OnceLock<tempfile::TempDir>,
     values: Mutex<BTreeMap<String, Vec<u8>>>,
     reads: AtomicUsize,
+    read: Mutex<Vec<String>>,
     writes: AtomicUsize,
     conflicts: AtomicUsize,
 }
@@ -52,6 +53,12 @@ impl KeyValues {
             take(&self.0.writes),
             take(&self.0.conflicts),
         )
+    }
+
+    /// The keys read since the last call.
+    #[must_use]
+    pub fn keys_read(&self) -> Vec<String> {
+        std::mem::take(&mut self.0.read.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     fn locked(&self) -> std::sync::MutexGuard<'_, BTreeMap<String, Vec<u8>>> {
@@ -130,14 +137,13 @@ fn add_store(linker: &mut Linker<Guest>) -> wasmtime::Result<()> {
         Ok((opened,))
     })?;
     interface.func_wrap_async(
-        "[method]bucket.set",
-        |mut context: Context<'_>, (bucket, key, value): (Resource<Bucket>, String, Vec<u8>)| {
+        "[method]bucket.exists",
+        |mut context: Context<'_>, (bucket, key): (Resource<Bucket>, String)| {
             Box::new(async move {
                 elsewhere().await;
                 let store = context.data_mut().table.get(&bucket)?.0.clone();
-                store.0.writes.fetch_add(1, Ordering::Relaxed);
-                store.locked().insert(key, value);
-                Ok((Ok::<(), Error>(()),))
+                let exists = store.locked().contains_key(&key);
+                Ok((Ok::<bool, Error>(exists),))
             })
         },
     )
@@ -171,7 +177,11 @@ fn add_atomics(linker: &mut Linker<Guest>) -> wasmtime::Result<()> {
             Box::new(async move {
                 elsewhere().await;
                 let cas = context.data_mut().table.get_mut(&cas)?;
-                cas.store.0.reads.fetch_add(1, Ordering::Relaxed);
+                let store = &cas.store.0;
+                store.reads.fetch_add(1, Ordering::Relaxed);
+                let mut read = store.read.lock().unwrap_or_else(PoisonError::into_inner);
+                read.push(cas.key.clone());
+                drop(read);
                 cas.seen = cas.store.locked().get(&cas.key).cloned();
                 Ok((Ok::<_, Error>(cas.seen.clone()),))
             })

@@ -52,12 +52,12 @@ impl Store for KeyValue {
         }
     }
 
-    fn count(&self, key: &str, more: i64) -> Result<i64, StoreError> {
-        increment(&self.0, key, more).map_err(failed)
+    fn count(&self, key: &str) -> Result<i64, StoreError> {
+        increment(&self.0, key, 1).map_err(failed)
     }
 
-    fn set(&self, key: &str, value: &[u8]) -> Result<(), StoreError> {
-        self.0.set(key, value).map_err(failed)
+    fn counted(&self, key: &str) -> Result<bool, StoreError> {
+        self.0.exists(key).map_err(failed)
     }
 
     fn period(&self) -> u64 {

@@ -3,12 +3,14 @@
 //! An instance serves several requests, some of them at once; they share the
 //! configured application, which keeps nothing of them. A mirrored request is
 //! answered once its states are kept, before anything is sent on: nginx does
-//! not wait for a receiver. A batch is answered once it was sent on.
+//! not wait for a receiver. A batch is answered once it was sent on. Findings
+//! that were not taken wait in the store: see [`crate::unsent`].
 
 mod bindings;
 mod configuration;
 mod keyvalue;
 mod outbound;
+mod sending;
 mod slots;
 
 use std::io::Write as _;
@@ -18,6 +20,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
 use http_body_util::{BodyExt as _, Either};
+use sidewatch_event::{Delivery, Event};
 use spin_sdk::http::{
     EmptyBody, FullBody, HeaderMap, HeaderValue, Method, OptionalBody, Request, Response,
     StatusCode,
@@ -26,11 +29,12 @@ use spin_sdk::http_service;
 
 use crate::application::{Mirrored, Processed};
 use crate::authentication::TOKEN_HEADER;
-use crate::deliver::{Outgoing, is_wanted, requests};
+use crate::deliver::{is_wanted, requests};
 use crate::paths::{EVENTS, RULES};
 use crate::store::StoreError;
 use configuration::{Running, running};
 use keyvalue::KeyValue;
+use sending::Outbox;
 
 type Answer = Response<OptionalBody<Bytes>>;
 type Incoming = spin_sdk::wasip3::http_compat::IncomingRequestBody;
@@ -107,10 +111,10 @@ async fn mirrored(running: &Rc<Running>, request: Request) -> Answer {
         received,
     );
     let (outgoing, fault) = process(running, vec![event], received);
-    if !outgoing.is_empty() {
+    if !outgoing.findings.is_empty() || !outgoing.events.is_empty() {
         let running = Rc::clone(running);
         spin_sdk::wasip3::spawn(async move {
-            if let Err(problem) = outbound::send_all(&running.receiver, outgoing).await {
+            if let Err(problem) = sending::request(&running, &outgoing).await {
                 note(&problem);
             }
         });
@@ -138,7 +142,7 @@ async fn batch(running: &Rc<Running>, request: Request) -> Answer {
         Err(error) => return told(StatusCode::BAD_REQUEST, &error.to_string()),
     };
     let (outgoing, fault) = process(running, events, received);
-    let sent = outbound::send_all(&running.receiver, outgoing).await;
+    let sent = sending::batch(running, &outgoing).await;
     match (fault, sent) {
         (Some(fault), _) => told(StatusCode::SERVICE_UNAVAILABLE, &fault.to_string()),
         (None, Err(problem)) => {
@@ -150,17 +154,13 @@ async fn batch(running: &Rc<Running>, request: Request) -> Answer {
 }
 
 /// Folds events and says what is to be sent on.
-fn process(
-    running: &Running,
-    events: Vec<Box<sidewatch_event::Event>>,
-    now: i64,
-) -> (Vec<Outgoing>, Option<StoreError>) {
+fn process(running: &Running, events: Vec<Box<Event>>, now: i64) -> (Outbox, Option<StoreError>) {
     let settings = running.application.settings();
     let store = match KeyValue::open(&settings.store) {
         Ok(store) => store,
         Err(fault) => {
             note(&fault.to_string());
-            return (Vec::new(), Some(fault));
+            return (Outbox::default(), Some(fault));
         }
     };
     let Processed {
@@ -169,7 +169,7 @@ fn process(
         mut notes,
     } = running.application.process(events, &store);
     for delivery in &deliveries {
-        if let sidewatch_event::Delivery::Finding(finding) = delivery {
+        if let Delivery::Finding(finding) = delivery {
             notes.push(format!(
                 "finding {} incident {:016x} severity {}",
                 finding.kind, finding.incident, finding.severity
@@ -177,11 +177,19 @@ fn process(
         }
     }
     deliveries.retain(|delivery| is_wanted(settings.forward, delivery));
-    let outgoing = requests(settings.destination, &deliveries, now, &mut notes);
+    let (findings, events): (Vec<_>, Vec<_>) = deliveries
+        .into_iter()
+        .partition(|delivery| matches!(delivery, Delivery::Finding(_)));
+    let mut requests =
+        |deliveries: &[Delivery]| requests(settings.destination, deliveries, now, &mut notes);
+    let outbox = Outbox {
+        findings: requests(&findings),
+        events: requests(&events),
+    };
     for text in notes {
         note(&text);
     }
-    (outgoing, fault)
+    (outbox, fault)
 }
 
 /// Reads a body to a bound; what follows is not read.
@@ -202,7 +210,9 @@ async fn read(mut body: Incoming, limit: usize) -> Result<(Vec<u8>, bool), ()> {
 }
 
 fn peer(headers: &HeaderMap) -> Option<IpAddr> {
-    let text = headers.get("spin-client-addr")?.to_str().ok()?;
+    // Spin adds its own behind what a client may have sent.
+    let values = headers.get_all("spin-client-addr");
+    let text = values.iter().next_back()?.to_str().ok()?;
     let endpoint = text.parse::<SocketAddr>().map(|endpoint| endpoint.ip());
     endpoint.or_else(|_| text.parse()).ok()
 }

@@ -20,22 +20,22 @@ pub(super) struct Receiver {
 /// Sends requests one after the other, so that a user's records stay in order.
 /// The first that is not taken ends it.
 ///
-/// The text says why and names no secret.
+/// The text says why and names no secret; the number says how many were taken.
 pub(super) async fn send_all(
     receiver: &Option<Receiver>,
-    outgoing: Vec<Outgoing>,
-) -> Result<(), String> {
+    outgoing: &[Outgoing],
+) -> Result<(), (usize, String)> {
     let Some(receiver) = receiver else {
         return Ok(());
     };
-    for request in outgoing {
+    for (taken, request) in outgoing.iter().enumerate() {
         let answer = send(assemble(receiver, request))
             .await
-            .map_err(|error| format!("the receiver cannot be reached: {error}; spin.toml must list it in `allowed_outbound_hosts`"))?;
+            .map_err(|error| (taken, format!("the receiver cannot be reached: {error}; spin.toml must list it in `allowed_outbound_hosts`")))?;
         let status = answer.status();
         // Tirreno answers 200 to what it refuses.
         if !status.is_success() || (status == StatusCode::OK && receiver.is_tirreno()) {
-            return Err(format!("the receiver answered {status}"));
+            return Err((taken, format!("the receiver answered {status}")));
         }
     }
     Ok(())
@@ -49,9 +49,9 @@ impl Receiver {
     }
 }
 
-fn assemble(receiver: &Receiver, outgoing: Outgoing) -> Request<FullBody<Bytes>> {
+fn assemble(receiver: &Receiver, outgoing: &Outgoing) -> Request<FullBody<Bytes>> {
     let length = outgoing.body.len();
-    let mut request = Request::new(FullBody::new(Bytes::from(outgoing.body)));
+    let mut request = Request::new(FullBody::new(Bytes::from(outgoing.body.clone())));
     *request.method_mut() = Method::POST;
     *request.uri_mut() = receiver.uri.clone();
     let headers = request.headers_mut();
@@ -62,7 +62,8 @@ fn assemble(receiver: &Receiver, outgoing: Outgoing) -> Request<FullBody<Bytes>>
     headers.insert("content-length", HeaderValue::from(length));
     if let Some(id) = outgoing
         .request_id
-        .and_then(|id| HeaderValue::from_str(&id).ok())
+        .as_deref()
+        .and_then(|id| HeaderValue::from_str(id).ok())
     {
         headers.insert("x-request-id", id);
     }

@@ -12,7 +12,7 @@ use sidewatch_engine::signature::{self, Provenance};
 use sidewatch_engine::{Engine, RuleKind, RuleLimits};
 
 use crate::cli::terminal;
-use crate::config::rules::{MAPPING_RULE, rules_directory};
+use crate::config::rules::{MAPPING_RULE, entries, rules_directory};
 use crate::config::secrets::{Keys, personal_directory};
 use crate::config::{ConfigFile, Pack, RuleEntry};
 use crate::pipeline::run::engine;
@@ -115,7 +115,8 @@ pub(super) fn run(arguments: &BuildArguments) -> Result<u8> {
     };
     let mapping = reader.rule(MAPPING_RULE, None, pack.mapping.clone())?;
     let mut detections = Vec::new();
-    for (id, entry) in chosen(arguments, &pack, &config.rules) {
+    let entries = entries(&directory, &config.rules)?;
+    for (id, entry) in chosen(arguments, &pack, &entries) {
         let file = entry.and_then(|entry| entry.file.as_deref());
         let parameters = entry.map_or(json!({}), |entry| json!(entry.parameters));
         detections.push(reader.rule(&id, file, parameters)?);
@@ -249,8 +250,8 @@ impl Reader<'_> {
 fn url(arguments: &BuildArguments) -> Result<String> {
     match (arguments.to, &arguments.url) {
         (Destination::Nowhere, _) => Ok(String::new()),
-        (_, Some(url)) => Ok(url.clone()),
-        (_, None) => bail!("say with --url where events and findings go, or --to nowhere"),
+        (_, Some(url)) if !url.is_empty() => Ok(url.clone()),
+        (_, _) => bail!("say with --url where events and findings go, or --to nowhere"),
     }
 }
 
