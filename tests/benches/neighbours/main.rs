@@ -1,0 +1,134 @@
+//! What a misbehaving rule costs its neighbours: events a second through a
+//! rule set of three shipped rules and one that fails, against the same set
+//! in which it never does.
+//!
+//! `cargo bench -p integration-tests --bench neighbours`; needs `make fixtures`.
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    reason = "a bench fails loudly and prints"
+)]
+
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+use integration_tests::command::{fixture, rules};
+use serde_json::json;
+use sidewatch_engine::{Engine, EngineSettings, RuleLimits, RuleSet};
+use sidewatch_event::{Activity, Event, Field, Location};
+
+const BATCH: u64 = 256;
+/// How long each set works; long enough for pauses of a failing rule to end.
+const WORKING: Duration = Duration::from_secs(4);
+const NEIGHBOURS: [&str; 3] = ["impossible-travel", "account-sharing", "failed-logins"];
+const MODES: [&str; 9] = [
+    "loop",
+    "panic",
+    "memory",
+    "output",
+    "state",
+    "recursion",
+    "findings",
+    "slow",
+    "growth",
+];
+
+fn set(engine: &Engine, mode: &str, when: &str) -> RuleSet {
+    let mut set = RuleSet::default();
+    for id in NEIGHBOURS {
+        let path = rules().join(id).with_extension("wasm");
+        let loaded = engine.load_file(&path).unwrap();
+        let rule = loaded.detection(&json!({}), RuleLimits::default());
+        set.detections.push(rule.unwrap());
+    }
+    let loaded = engine.load_file(&fixture("misbehaving")).unwrap();
+    let parameters = json!({ "mode": mode, "when": when });
+    let rule = loaded.detection(&parameters, RuleLimits::default());
+    set.detections.push(rule.unwrap());
+    set
+}
+
+/// Requests of a thousand users; the misbehaving rule's one in a thousand is
+/// told by the time.
+fn batch(first: u64, events: &mut Vec<Box<Event>>) {
+    events.resize_with(usize::try_from(BATCH).unwrap(), Default::default);
+    for (number, event) in (first..).zip(events) {
+        event.clear();
+        event.id = u128::from(number) + 1;
+        event.time = 1_700_000_000_001 + i64::try_from(number).unwrap();
+        event.keys.user = number % 1_000 + 1;
+        let [.., high, low] = event.keys.user.to_be_bytes();
+        event.source_ip = Some([198, 51, high, low].into());
+        event.activity = Activity::Other;
+        event.location = Some(Location {
+            latitude: 50.0,
+            longitude: 14.0,
+            accuracy_km: 20.0,
+        });
+        event.set(Field::UrlPath, "/page");
+    }
+}
+
+struct Measured {
+    /// Events a second through the whole set.
+    rate: f64,
+    /// Events the failing rule was not given or failed on, in a thousand.
+    missed: f64,
+    /// The longest any batch took.
+    longest: Duration,
+    /// Whether it was switched off.
+    off: bool,
+}
+
+fn measure(engine: &Engine, mode: &str, when: &str) -> Measured {
+    let mut set = set(engine, mode, when);
+    let (mut events, mut findings) = (Vec::new(), Vec::new());
+    let (mut done, mut longest) = (0, Duration::ZERO);
+    let started = Instant::now();
+    while started.elapsed() < WORKING {
+        batch(done, &mut events);
+        let began = Instant::now();
+        set.evaluate(&mut events, &mut findings);
+        longest = longest.max(began.elapsed());
+        findings.clear();
+        done += BATCH;
+    }
+    let seconds = started.elapsed().as_secs_f64();
+    let (failing, neighbours) = set.detections.split_last().unwrap();
+    for neighbour in neighbours {
+        let counters = &neighbour.counters;
+        assert_eq!(counters.events.load(Ordering::Relaxed), done);
+    }
+    let missed = [&failing.counters.quarantined, &failing.counters.skipped];
+    let missed: u64 = missed
+        .map(|count| count.load(Ordering::Relaxed))
+        .iter()
+        .sum();
+    Measured {
+        rate: done as f64 / seconds,
+        missed: 1_000.0 * missed as f64 / done as f64,
+        longest,
+        off: !failing.is_on(),
+    }
+}
+
+fn main() {
+    let engine = Engine::new(&EngineSettings::default()).unwrap();
+    println!("three shipped rules and one that fails; ratio to the same set failing never");
+    println!("mode       when      events/s   ratio  longest batch  not evaluated by it");
+    for when in ["rarely", "always"] {
+        for mode in MODES {
+            // The twin runs beside it, so that both see the same machine.
+            let honest = measure(&engine, "panic", "marked").rate;
+            let failing = measure(&engine, mode, when);
+            println!(
+                "{mode:<10} {when:<8} {:>9.0}   {:>4.2}x   {:>9.2} ms   {:>6.1} in 1,000{}",
+                failing.rate,
+                honest / failing.rate,
+                failing.longest.as_secs_f64() * 1e3,
+                failing.missed,
+                if failing.off { ", switched off" } else { "" },
+            );
+        }
+    }
+}
