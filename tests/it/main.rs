@@ -20,6 +20,7 @@ mod durable;
 mod edge;
 mod evaluate;
 mod findings;
+mod frames;
 mod gap;
 mod harmless;
 mod health;

@@ -248,6 +248,14 @@ impl DetectionRule {
             return;
         };
         findings.truncate(before);
+        let halves = members.split_at(members.len() / 2);
+        if fault == Fault::Crowded && members.len() > 1 {
+            // Many users at once, each with a state of a size it may have: no
+            // fault of the rule's.
+            self.fold_members(events, halves.0, findings);
+            self.fold_members(events, halves.1, findings);
+            return;
+        }
         self.live = None;
         self.counters.count(&fault);
         // Processor time: a busy machine is no fault of the rule.
@@ -270,9 +278,8 @@ impl DetectionRule {
             }
             return;
         }
-        let (left, right) = members.split_at(members.len() / 2);
-        self.fold_members(events, left, findings);
-        self.fold_members(events, right, findings);
+        self.fold_members(events, halves.0, findings);
+        self.fold_members(events, halves.1, findings);
     }
 
     fn attempt(
@@ -282,6 +289,15 @@ impl DetectionRule {
         findings: &mut Vec<RawFinding>,
     ) -> Result<(), Fault> {
         self.build(events, members);
+        let groups = &self.buffers.groups;
+        let states: usize = groups
+            .iter()
+            .map(|group| group.0.state.length as usize)
+            .sum();
+        if groups.len() > 1 && states > self.limits.output_bytes {
+            // They will come back, so the call would be for nothing.
+            return Err(Fault::Crowded);
+        }
         if self.live.is_none() {
             self.live = Some(
                 match instantiate(&self.loaded, &self.parameters, &self.limits) {

@@ -23,6 +23,9 @@ pub enum Fault {
     /// The answer breaks the contract.
     #[error("gave an answer that breaks the contract: {0}")]
     Rejected(String),
+    /// The states it returned are too many bytes for one answer.
+    #[error("its states together exceed output_bytes")]
+    Crowded,
 }
 
 impl Fault {
@@ -51,7 +54,7 @@ impl Fault {
             Self::Trapped(_) => "trapped",
             Self::TimedOut => "timed_out",
             Self::OutOfMemory => "out_of_memory",
-            Self::Rejected(_) => "rejected",
+            Self::Rejected(_) | Self::Crowded => "rejected",
         }
     }
 }
@@ -142,6 +145,12 @@ impl RuleCounters {
         self.events.load(Ordering::Relaxed)
     }
 
+    /// Events that came the rule's way, and nanoseconds spent on them.
+    pub(crate) fn given(&self) -> (u64, u64) {
+        let spent = self.nanoseconds.load(Ordering::Relaxed);
+        (self.events.load(Ordering::Relaxed), spent)
+    }
+
     /// Events the rule failed on or was not given for failing on others.
     #[must_use]
     pub fn failed(&self) -> u64 {
@@ -153,7 +162,7 @@ impl RuleCounters {
             Fault::Trapped(_) => &self.trapped,
             Fault::TimedOut => &self.timed_out,
             Fault::OutOfMemory => &self.out_of_memory,
-            Fault::Rejected(_) => &self.rejected,
+            Fault::Rejected(_) | Fault::Crowded => &self.rejected,
         };
         add(counter, 1);
     }

@@ -24,6 +24,7 @@ pub mod limits;
 pub mod loader;
 pub mod mapping;
 mod quarantine;
+pub mod regular_file;
 mod rows;
 pub mod rule_set;
 mod shadow;

@@ -14,7 +14,8 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use cpu_time::ThreadTime;
-use serde::Deserialize;
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer};
 use wasmtime::{Engine, Store, StoreLimits, StoreLimitsBuilder, UpdateDeadline};
 
 use crate::failure_rate::FailurePolicy;
@@ -27,20 +28,40 @@ pub const TICK: Duration = Duration::from_millis(1);
 #[serde(deny_unknown_fields, default)]
 pub struct RuleLimits {
     /// Milliseconds of processor time one frame may take.
+    #[serde(deserialize_with = "within::<1, 60_000, _, _>")]
     pub frame_milliseconds: u64,
     /// Bytes of linear memory an instance may have.
+    #[serde(deserialize_with = "within::<65_536, 1_073_741_824, _, _>")]
     pub memory_bytes: usize,
     /// Bytes of changed states and findings one frame may return.
+    #[serde(deserialize_with = "within::<1_024, 67_108_864, _, _>")]
     pub output_bytes: usize,
     /// Findings one frame may return.
+    #[serde(deserialize_with = "within::<1, 100_000, _, _>")]
     pub findings_per_frame: usize,
     /// Bytes all states of the rule may take together.
+    #[serde(deserialize_with = "within::<65_536, 68_719_476_736, _, _>")]
     pub state_bytes: usize,
     /// Microseconds of processor time an event may take on the average; what
     /// goes beyond suspends the rule as failures do.
+    #[serde(deserialize_with = "within::<1, 1_000_000, _, _>")]
     pub event_microseconds: u64,
     /// How often it may fail.
     pub failures: FailurePolicy,
+}
+
+/// A number no rule could work with, or that is no limit, is a mistake.
+fn within<'de, const LEAST: u64, const MOST: u64, N, D>(deserializer: D) -> Result<N, D::Error>
+where
+    N: TryFrom<u64>,
+    D: Deserializer<'de>,
+{
+    let number = u64::deserialize(deserializer)?;
+    let wrong = || D::Error::custom(format_args!("{number} is not between {LEAST} and {MOST}"));
+    if !(LEAST..=MOST).contains(&number) {
+        return Err(wrong());
+    }
+    N::try_from(number).map_err(|_| wrong())
 }
 
 impl Default for RuleLimits {
@@ -209,5 +230,32 @@ impl Drop for EpochClock {
             thread.thread().unpark();
             drop(thread.join());
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn limits_that_are_none_are_refused_with_what_would_do() {
+        let read = |text: &str| {
+            serde_json::from_str::<RuleLimits>(text).map_err(|error| error.to_string())
+        };
+        for (text, told) in [
+            (
+                r#"{"frame_milliseconds": 0}"#,
+                "0 is not between 1 and 60000",
+            ),
+            (
+                r#"{"event_microseconds": 9999999}"#,
+                "between 1 and 1000000",
+            ),
+            (r#"{"state_bytes": 1}"#, "1 is not between 65536 and"),
+        ] {
+            assert!(read(text).unwrap_err().contains(told), "{text}");
+        }
+        let read = read(r#"{"frame_milliseconds": 20, "state_bytes": 65536}"#).unwrap();
+        assert_eq!((read.frame_milliseconds, read.state_bytes), (20, 65_536));
     }
 }

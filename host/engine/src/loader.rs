@@ -20,6 +20,7 @@ use crate::detection::DetectionRule;
 use crate::fault::Fault;
 use crate::limits::{EpochClock, RuleLimits};
 use crate::mapping::MappingRule;
+use crate::regular_file;
 use crate::signature::{Provenance, SignatureError, Trust, read_signature, signature_path};
 
 /// Interface version this host speaks.
@@ -294,7 +295,7 @@ impl Engine {
             path: path.to_owned(),
             source,
         };
-        let file = std::fs::File::open(path).map_err(read)?;
+        let file = regular_file::open(path).map_err(read)?;
         let mut bytes = Vec::new();
         file.take(self.largest_component + 1)
             .read_to_end(&mut bytes)

@@ -7,7 +7,6 @@
 //! were taken out, wait for their return.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use sidewatch_event::Event;
@@ -105,15 +104,16 @@ impl RuleSet {
             if let Some(shadow) = &mut shadow {
                 shadow.fold(rule, events, &self.rows);
             }
-            let (first, before) = (
-                findings.len(),
-                rule.counters.nanoseconds.load(Ordering::Relaxed),
-            );
+            let (first, before) = (findings.len(), rule.counters.given());
             rule.fold_rows(events, &self.rows, findings);
             if let Some(shadow) = shadow {
-                let after = rule.counters.nanoseconds.load(Ordering::Relaxed);
+                let after = rule.counters.given();
+                let given = (
+                    after.0.saturating_sub(before.0),
+                    after.1.saturating_sub(before.1),
+                );
                 let found = findings.get(first..).unwrap_or_default();
-                shadow.compare(found, events, after.saturating_sub(before));
+                shadow.compare(found, events, given);
             }
             failing |= rule.verdict > Verdict::Fine;
         }

@@ -130,13 +130,21 @@ impl Shadow {
         self.rule.fold_rows(events, rows, &mut self.findings);
     }
 
-    /// Compares with what the version in force found; `cost` is its time.
-    pub(crate) fn compare(&mut self, found: &[RawFinding], events: &[Box<Event>], cost: u64) {
+    /// Compares with what the version in force found; `given` is how many of
+    /// the events came its way and the nanoseconds it took.
+    pub(crate) fn compare(
+        &mut self,
+        found: &[RawFinding],
+        events: &[Box<Event>],
+        given: (u64, u64),
+    ) {
         let report = &self.report;
-        add(&report.events_in_force, events.len());
-        report
-            .nanoseconds_in_force
-            .fetch_add(cost, Ordering::Relaxed);
+        for (counter, more) in [
+            (&report.events_in_force, given.0),
+            (&report.nanoseconds_in_force, given.1),
+        ] {
+            counter.fetch_add(more, Ordering::Relaxed);
+        }
         let same = |one: &RawFinding, other: &RawFinding| {
             one.event == other.event && one.kind == other.kind
         };

@@ -8,6 +8,7 @@
 //! refused; under [`SignaturePolicy::Required`] nothing without a good
 //! signature by a trusted key is ever compiled.
 
+use crate::regular_file;
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
@@ -44,10 +45,13 @@ pub enum KeyError {
         source: std::io::Error,
     },
     /// The text is no key.
-    #[error("`{text}` is no minisign public key; it begins with RW and has 56 characters")]
+    // It is not shown: a secret key named by mistake would be in every log.
+    #[error(
+        "key {number} of those trusted is no minisign public key; one begins with RW and has 56 characters"
+    )]
     Malformed {
-        /// The text.
-        text: String,
+        /// Which, counted from 1.
+        number: usize,
     },
 }
 
@@ -115,12 +119,13 @@ impl Trust {
     pub fn new(policy: SignaturePolicy, keys: &[String]) -> Result<Self, KeyError> {
         let keys = keys
             .iter()
-            .map(|text| {
+            .zip(1..)
+            .map(|(text, number)| {
                 let base64 = text.lines().map(str::trim).rfind(|line| !line.is_empty());
                 let base64 = base64.unwrap_or_default().to_owned();
                 match PublicKey::from_base64(&base64) {
                     Ok(key) => Ok((base64, key)),
-                    Err(_) => Err(KeyError::Malformed { text: base64 }),
+                    Err(_) => Err(KeyError::Malformed { number }),
                 }
             })
             .collect::<Result<_, _>>()?;
@@ -187,7 +192,7 @@ pub fn signature_path(component: &Path) -> PathBuf {
 /// # Errors
 /// The file is there and cannot be read.
 pub fn read_signature(component: &Path) -> std::io::Result<Option<String>> {
-    let file = match std::fs::File::open(signature_path(component)) {
+    let file = match regular_file::open(&signature_path(component)) {
         Ok(file) => file,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(error),
@@ -207,7 +212,7 @@ pub fn read_key(path: &Path) -> Result<String, KeyError> {
         source,
     };
     let mut text = String::new();
-    let file = std::fs::File::open(path).map_err(read)?;
+    let file = regular_file::open(path).map_err(read)?;
     file.take(LARGEST).read_to_string(&mut text).map_err(read)?;
     Ok(text)
 }
@@ -285,8 +290,11 @@ mod tests {
                 .check(COMPONENT, Some(&sign(&ours, COMPONENT)))
                 .is_ok()
         );
-        let error = Trust::new(SignaturePolicy::Off, &["RWnokey".to_owned()]).unwrap_err();
-        assert!(error.to_string().contains("`RWnokey`"), "{error}");
+        let right = ours.pk.to_base64();
+        let error = Trust::new(SignaturePolicy::Off, &[right, "RWnokey".to_owned()]);
+        let error = error.unwrap_err().to_string();
+        assert!(error.contains("key 2 "), "{error}");
+        assert!(!error.contains("nokey"), "it may be a secret: {error}");
     }
 
     proptest! {

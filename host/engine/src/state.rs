@@ -36,6 +36,18 @@ impl Entry {
         (age / 3_600_000, self.changes, self.changed)
     }
 
+    /// Takes other bytes. Room far beyond them is given back: it would be the
+    /// host's memory, kept by a rule that does not pay for it.
+    fn replace(&mut self, bytes: &[u8]) {
+        let room = self.bytes.capacity();
+        if bytes.len() <= room && room <= 2 * bytes.len() + OVERHEAD {
+            self.bytes.clear();
+            self.bytes.extend_from_slice(bytes);
+        } else {
+            self.bytes = bytes.to_vec();
+        }
+    }
+
     fn kept(&self) -> KeptState<'_> {
         KeptState {
             bytes: &self.bytes,
@@ -187,19 +199,20 @@ impl States {
                     // The rule has just begun anew; so does the history.
                     (entry.created, entry.changes) = (time, 0);
                 }
-                self.bytes = self.bytes - entry.bytes.len() + bytes.len();
-                entry.bytes.clear();
-                entry.bytes.extend_from_slice(bytes);
+                self.bytes -= entry.bytes.capacity();
+                entry.replace(bytes);
+                self.bytes += entry.bytes.capacity();
                 entry.changed = entry.changed.max(time);
                 entry.changes = entry.changes.saturating_add(1);
             }
             None => {
-                self.bytes += bytes.len() + OVERHEAD;
+                let bytes = bytes.to_vec();
+                self.bytes += bytes.capacity() + OVERHEAD;
                 self.index.insert(key, self.slots.len());
                 self.slots.push((
                     key,
                     Entry {
-                        bytes: bytes.to_vec(),
+                        bytes,
                         changed: time,
                         created: time,
                         changes: 1,
@@ -221,7 +234,7 @@ impl States {
         }
         self.touch(key);
         let (_, entry) = self.slots.swap_remove(at);
-        self.bytes -= entry.bytes.len() + OVERHEAD;
+        self.bytes -= entry.bytes.capacity() + OVERHEAD;
         if let Some((moved, _)) = self.slots.get(at) {
             self.index.insert(*moved, at);
         }
@@ -290,6 +303,23 @@ mod tests {
     use super::*;
 
     const HOUR: i64 = 3_600_000;
+
+    #[test]
+    fn a_state_that_shrank_gives_its_room_back() {
+        let mut states = States::new(1 << 20, 10_000);
+        for key in 0..200 {
+            states.set(key, &[7; 100_000], 0);
+            states.set(key, b"little", 0);
+        }
+        assert_eq!((states.len(), states.evicted()), (200, 0));
+        let room: usize = states
+            .slots
+            .iter()
+            .map(|(_, entry)| entry.bytes.capacity())
+            .sum();
+        assert!(room < 40_000, "{room} bytes");
+        assert_eq!(states.bytes(), room + 200 * OVERHEAD);
+    }
 
     #[test]
     fn a_state_expires_by_event_time() {

@@ -154,6 +154,12 @@ fn clock(time: i64) -> String {
     })
 }
 
+/// What one event took; nothing where there was none.
+pub(super) fn each(nanoseconds: u64, events: u64) -> String {
+    let cost = nanoseconds.checked_div(events);
+    cost.map_or_else(|| "-".to_owned(), |cost| cost.to_string())
+}
+
 fn list(lines: &[Line]) -> Result<String> {
     let mut text = format!(
         "{:<22} {:<9} {:<10} {:<12} {:>10} {:>9} {:>7} {:>9}  since\n",
@@ -170,7 +176,7 @@ fn list(lines: &[Line]) -> Result<String> {
             line.events,
             line.findings,
             line.failed,
-            line.nanoseconds / line.events.max(1),
+            each(line.nanoseconds, line.events),
             clock(line.since)
         )?;
         if !line.notes.is_empty() {
@@ -227,7 +233,7 @@ fn diff(answer: &Value) -> Result<String> {
             text,
             "{name:<9} {:<10} {events} events, {} ns each, {} failed",
             word(&format!("{at}/version")),
-            number(&format!("{at}/nanoseconds")) / events.max(1),
+            each(number(&format!("{at}/nanoseconds")), events),
             number(&format!("{at}/failed")),
         )?;
     }

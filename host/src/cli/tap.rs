@@ -18,7 +18,7 @@ pub(crate) struct TapArguments {
     #[arg(long)]
     findings: bool,
     /// Least severity, 0 to 10
-    #[arg(long, default_value_t = 0, value_name = "NUMBER")]
+    #[arg(long, default_value_t = 0, value_name = "NUMBER", value_parser = clap::value_parser!(u8).range(0..=10))]
     severity: u8,
     /// Only this event.action; may be given again
     #[arg(long, value_name = "NAME")]
@@ -30,7 +30,7 @@ pub(crate) struct TapArguments {
     #[arg(long, value_name = "FIELD=VALUE")]
     field: Vec<String>,
     /// End after so many records
-    #[arg(long, value_name = "NUMBER")]
+    #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(u64).range(1..))]
     limit: Option<u64>,
 }
 

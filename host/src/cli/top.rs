@@ -83,7 +83,7 @@ fn table(before: &[Line], now: &[Line], elapsed: Duration) -> Result<String> {
             line.state,
             visible(&line.version),
             rate(events),
-            nanoseconds / events.max(1),
+            super::rules::each(nanoseconds, events),
             rate(nanoseconds) / 1e7,
             rate(more(line.findings, before.findings)),
             rate(more(line.failed, before.failed)),

@@ -8,6 +8,7 @@ use clap::Args;
 
 use super::terminal;
 use crate::config::ConfigFile;
+use crate::config::control::read_token;
 use crate::pipeline::run::check;
 
 /// What to check.
@@ -26,6 +27,9 @@ pub(super) fn run(arguments: &ValidateArguments) -> Result<u8> {
         let summary =
             check(&config).context("the configuration is well formed, but cannot be used here")?;
         terminal::print(&summary)?;
+        if let Some(token_file) = &config.control.token_file {
+            read_token(token_file)?;
+        }
     }
     terminal::print(&format!(
         "{} is valid: {} sources, {} sinks\n",

@@ -63,6 +63,10 @@ impl ControlSettings {
                 "`listen` without `token_file`; name a file with a token of at least 16 bytes"
                     .to_owned(),
             ),
+            (None, Some(_)) => Err(
+                "`token_file` without `listen`; name the address to listen on, such as 127.0.0.1:9191"
+                    .to_owned(),
+            ),
             _ => Ok(()),
         }
     }

@@ -129,7 +129,7 @@ impl EventText {
         )?;
         #[expect(clippy::cast_possible_truncation, reason = "test times are small")]
         Ok(TestEvent {
-            time: START + (self.minutes * 60_000.0).round() as i64,
+            time: START.saturating_add((self.minutes * 60_000.0).round() as i64),
             user: self.user,
             session: self.session,
             device: self.device,
@@ -216,6 +216,10 @@ pub fn read(path: &Path) -> Result<String, VectorError> {
         source,
     };
     let mut text = String::new();
+    // Opening a pipe would wait for somebody to write to it.
+    if !std::fs::metadata(path).map_err(unreadable)?.is_file() {
+        return Err(unreadable(std::io::Error::other("is no regular file")));
+    }
     std::fs::File::open(path)
         .and_then(|file| file.take(LARGEST).read_to_string(&mut text))
         .map_err(unreadable)?;

@@ -24,7 +24,7 @@ impl DetectionRule {
     ) -> Result<(), Fault> {
         let rejected = |text: &str| Fault::Rejected(text.to_owned());
         if outcome.block.len() > self.limits.output_bytes {
-            return Err(rejected("its states together exceed output_bytes"));
+            return Err(Fault::Crowded);
         }
         if outcome.findings.len() > self.limits.findings_per_frame {
             return Err(rejected("more findings than findings_per_frame"));
