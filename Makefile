@@ -21,7 +21,7 @@ mkdir -p $(TARGET)/$(2); for rule in $(1); do \
 done
 endef
 
-.PHONY: help run test test-spin build rules fixtures edge lint bench swaps languages crash-test rotation-test tools test-tools auditmatica wasm-target fuzz clean
+.PHONY: help run test test-spin build rules fixtures edge lint bench swaps languages crash-test power-test rotation-test tools test-tools auditmatica wasm-target fuzz clean
 
 help: ## Show this
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -76,6 +76,10 @@ KILLS ?= 1000
 crash-test: wasm-target test-tools fixtures ## Kill the program KILLS times (1000) under load; nothing may be lost or folded twice
 	$(CARGO) build -q --workspace --bins
 	SIDEWATCH_RULES=$(abspath $(TARGET)/rules) SIDEWATCH_KILLS=$(KILLS) $(CARGO) nextest run --workspace --no-capture -E 'test(killed_at_random)'
+
+CUTS ?= 1000
+power-test: ## Lose what was not forced to the disk at CUTS moments (1000), each in two ways; nothing acknowledged may be lost
+	SIDEWATCH_CUTS=$(CUTS) $(CARGO) nextest run --workspace --no-capture -E 'test(acknowledged_survives)'
 
 ROTATIONS ?= 500
 rotation-test: wasm-target test-tools fixtures ## Rotate a followed log ROTATIONS times (500) in every way at 10,000 lines/s

@@ -25,6 +25,8 @@ pub(crate) const RECORDS: u8 = 8;
 /// The sinks the records that follow go to, together: who is not among them
 /// need not read them.
 pub(crate) const ADDRESSEES: u8 = 9;
+/// The first frame of those written with it under one sync.
+pub(crate) const GROUP: u8 = 10;
 
 /// A record and the sinks it goes to: bit 0 is the first sink.
 #[derive(Debug, Clone)]

@@ -5,9 +5,9 @@
 //! between is written once.
 
 use std::path::Path;
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::sync::mpsc::Receiver;
+use std::sync::{Arc, PoisonError};
 
 use crate::batch::{self, read_states, sections};
 use crate::error::StoreError;
@@ -15,8 +15,32 @@ use crate::index::{Changes, Index};
 use crate::segment::{Segment, Walk};
 use crate::shared::Shared;
 
-/// Bytes of changed states gathered before they are written.
-const GATHERED: usize = 16 << 20;
+/// How much is gathered before it is written.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Step {
+    /// Bytes after which it is written.
+    pub(crate) bytes: usize,
+    /// Bytes a change counts beside its own.
+    pub(crate) each: usize,
+}
+
+impl Step {
+    /// Few transactions: there is room.
+    pub(crate) const LARGE: Self = Self {
+        bytes: 16 << 20,
+        each: 64,
+    };
+
+    /// No more pages at a time than there is room for. A change may need one
+    /// of its own and part of those above it, and pages that were left can be
+    /// used again only by the next transaction.
+    pub(crate) fn within(room: u64) -> Self {
+        Self {
+            bytes: usize::try_from(room / 4).unwrap_or(usize::MAX),
+            each: 8192,
+        }
+    }
+}
 
 /// What a frame changed.
 pub(crate) enum Change<'a> {
@@ -61,8 +85,17 @@ pub(crate) fn changes(
     Ok(())
 }
 
-/// Brings the database up to the frame `until`.
-pub(crate) fn bring_up(index: &Index, shared: &Shared, until: u64) -> Result<(), StoreError> {
+/// Brings the database up to the frame `until`, one caller at a time.
+pub(crate) fn bring_up(
+    index: &Index,
+    shared: &Shared,
+    until: u64,
+    step: Step,
+) -> Result<(), StoreError> {
+    let _one = shared
+        .bringing_up
+        .lock()
+        .unwrap_or_else(PoisonError::into_inner);
     let applied = shared.applied.load(Ordering::Acquire);
     if applied >= until {
         return Ok(());
@@ -78,9 +111,15 @@ pub(crate) fn bring_up(index: &Index, shared: &Shared, until: u64) -> Result<(),
         applied,
         until,
         |sequence, change| {
-            if bytes > GATHERED && sequence > last && written.is_ok() {
+            if written.is_err() {
+                return;
+            }
+            if bytes > step.bytes && sequence > last {
                 // Complete up to the frame before this one.
                 written = index.apply(&gathered, sequence - 1);
+                if written.is_ok() {
+                    shared.applied.store(sequence - 1, Ordering::Release);
+                }
                 gathered = Changes::default();
                 bytes = 0;
             }
@@ -97,7 +136,7 @@ pub(crate) fn bring_up(index: &Index, shared: &Shared, until: u64) -> Result<(),
                 state.write(&mut encoded);
                 encoded
             });
-            bytes += 64 + state.as_ref().map_or(0, Vec::len);
+            bytes += step.each + state.as_ref().map_or(0, Vec::len);
             gathered.states.insert((rule.to_owned(), key), state);
         },
     )?;
@@ -109,11 +148,18 @@ pub(crate) fn bring_up(index: &Index, shared: &Shared, until: u64) -> Result<(),
 
 /// Serves requests until nobody is left to ask: each is the frame to come up to.
 pub(crate) fn run(index: &Arc<Index>, shared: &Arc<Shared>, requests: &Receiver<u64>) {
+    let mut failing = false;
     while let Ok(mut until) = requests.recv() {
         until = requests.try_iter().fold(until, u64::max);
-        if let Err(error) = bring_up(index, shared, until) {
+        match bring_up(index, shared, until, Step::LARGE) {
+            Ok(()) => failing = false,
             // The journal is kept until it works.
-            tracing::warn!(%error, "the database of states cannot be brought up to date for now");
+            Err(error) if !std::mem::replace(&mut failing, true) => {
+                tracing::warn!(%error, "the database of states cannot be brought up to date for now; the journal is kept until it can");
+            }
+            Err(error) => {
+                tracing::debug!(%error, "the database of states cannot be brought up to date");
+            }
         }
     }
 }

@@ -6,16 +6,19 @@
 //! and everybody upstream waits behind them.
 
 use std::collections::{HashMap, HashSet, VecDeque};
-use std::io;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender};
 use std::time::{Duration, Instant};
 
 use crate::batch::{self, Batch, Scratch, section};
+use crate::error::StoreError;
 use crate::frame;
+use crate::full::Shedding;
+use crate::index::Index;
 use crate::journal::Journal;
 use crate::progress::Progress;
+use crate::reserve::Reserve;
 use crate::room;
 use crate::segment::Segment;
 use crate::shared::{Committed, Shared};
@@ -67,12 +70,18 @@ pub(crate) struct Worker {
     pub(crate) parked: VecDeque<(u64, u128)>,
     pub(crate) live: HashSet<u128>,
     pub(crate) checkpoints: SyncSender<u64>,
+    pub(crate) index: Arc<Index>,
+    pub(crate) reserve: Reserve,
     pub(crate) next: u64,
     /// Records taken to be offered again.
     pub(crate) carried: u64,
     pub(crate) on_commit: OnCommit,
     pub(crate) scratch: Scratch,
     pub(crate) buffer: Vec<u8>,
+    /// When the disk was last full.
+    pub(crate) last_full: Option<Instant>,
+    /// The disk refused when nothing was urgent: it is left alone until then.
+    pub(crate) not_before: Option<Instant>,
 }
 
 impl std::fmt::Debug for Worker {
@@ -85,7 +94,7 @@ impl std::fmt::Debug for Worker {
 }
 
 /// What an attempt to write a group made.
-struct Written {
+pub(crate) struct Written {
     segment: Option<Segment>,
     length: u64,
     sizes: Vec<usize>,
@@ -118,7 +127,9 @@ impl Worker {
         }
         // Dropping the receiver refuses whoever still hands in.
         self.shared.closing.store(true, Ordering::Release);
-        self.note_progress(true);
+        if let Err(error) = self.note_progress(true) {
+            tracing::warn!(%error, "the progress of the sinks cannot be written; some records will be delivered again");
+        }
         self.shared.closed.store(true, Ordering::Release);
         let last = self.shared.lock().last;
         self.shared.committed.send_replace(last);
@@ -130,12 +141,11 @@ impl Worker {
         if !group.is_empty() && !self.wait_for_room() {
             return false;
         }
-        self.take_carried(group);
         if group.is_empty() {
-            self.note_progress(false);
-            self.clear_away();
+            self.tidy();
             return true;
         }
+        self.take_carried(group);
         let started = Instant::now();
         let Some(written) = self.write_until_done(group) else {
             return false;
@@ -146,7 +156,9 @@ impl Worker {
             .commit_nanoseconds
             .fetch_add(elapsed, Ordering::Relaxed);
         self.accept(group, written);
-        self.clear_away();
+        if let Err(error) = self.clear_away() {
+            tracing::debug!(%error, "journal segments that are no longer needed stay for now");
+        }
         true
     }
 
@@ -168,7 +180,7 @@ impl Worker {
     /// when shutdown came meanwhile.
     fn wait_for_room(&self) -> bool {
         loop {
-            match room::enforce(&self.shared, false) {
+            match room::enforce(&self.shared) {
                 Ok(true) => {}
                 Ok(false) => break,
                 Err(error) => {
@@ -190,46 +202,37 @@ impl Worker {
         let mut wait = Duration::from_millis(10);
         let mut closing_since = None;
         loop {
-            let error = match self.attempt(group, true) {
+            let error = match self.attempt_with_reserve(group) {
                 Ok(written) => {
-                    if self.shared.trouble().is_some() {
-                        tracing::info!("the journal can be written again");
-                        self.shared.set_trouble(None);
-                    }
+                    self.note_success();
                     return Some(written);
                 }
                 Err(error) => error,
             };
-            if self.shared.trouble().is_none() {
-                tracing::error!(%error, "the journal cannot be written; nothing is acknowledged until it can");
+            if error.is_full() && self.make_room(Shedding::Allowed) {
+                self.take_carried(group);
+                continue;
             }
-            self.shared.set_trouble(Some(error.to_string()));
+            self.note_trouble(&error);
             if self.shared.closing.load(Ordering::Acquire) {
                 let since = *closing_since.get_or_insert_with(Instant::now);
                 if since.elapsed() > LAST_ATTEMPTS {
                     return None;
                 }
             }
-            if error.kind() == io::ErrorKind::StorageFull {
-                self.press();
-                self.take_carried(group);
-            }
+            // What was shed although it did not help goes with the rest.
+            self.take_carried(group);
             std::thread::sleep(wait);
             wait = (wait * 2).min(LONGEST_WAIT);
         }
     }
 
-    /// The disk is full: sinks that may lose records lose some.
-    fn press(&mut self) {
-        if let Err(error) = room::enforce(&self.shared, true) {
-            tracing::warn!(%error, "no room can be made in the journal");
-        }
-        // There is no room to write down first how far the sinks came.
-        self.remove_unneeded();
-    }
-
     /// Writes the group's frames once.
-    fn attempt(&mut self, group: &[Box<Batch>], sync: bool) -> io::Result<Written> {
+    pub(crate) fn attempt(
+        &mut self,
+        group: &[Box<Batch>],
+        sync: bool,
+    ) -> Result<Written, StoreError> {
         self.buffer.clear();
         let mut written = Written {
             segment: None,
@@ -283,6 +286,10 @@ impl Worker {
         });
         section(&mut self.buffer, batch::REPLAY_FROM, |out| {
             sidewatch_event::wire::put_integer(out, replay_from);
+        });
+        let group = self.next;
+        section(&mut self.buffer, batch::GROUP, |out| {
+            sidewatch_event::wire::put_integer(out, group);
         });
     }
 
@@ -374,42 +381,71 @@ impl Worker {
         }
     }
 
-    /// Writes down how far the sinks came, if that is news. Whether the disk
-    /// knows it (with `sync`) or will with the next sync.
-    fn note_progress(&mut self, sync: bool) -> bool {
-        let news = std::mem::take(&mut self.shared.lock().progress_changed);
-        if !news && !sync {
-            return true;
+    /// Writes down how far the sinks came, if that is news, with what is
+    /// offered again.
+    pub(crate) fn note_progress(&mut self, sync: bool) -> Result<(), StoreError> {
+        let (news, carried) = {
+            let mut state = self.shared.lock();
+            let news = std::mem::take(&mut state.progress_changed);
+            (news, std::mem::take(&mut state.carried))
+        };
+        if !news && !sync && carried.is_empty() {
+            return Ok(());
         }
-        let mut group = vec![Box::new(Batch::default())];
+        // Whoever asked for it gives up its own copy then.
+        let sync = sync || !carried.is_empty();
+        let count = carried.len() as u64;
+        let mut group = vec![Box::new(Batch::of(carried, 0))];
         match self.attempt(&group, sync) {
             Ok(written) => {
+                self.carried += count;
                 self.accept(&mut group, written);
-                true
+                Ok(())
             }
             Err(error) => {
                 // At worst records are delivered again, with the same ids.
-                tracing::warn!(%error, "the progress of the sinks cannot be written for now");
-                self.shared.lock().progress_changed = true;
-                false
+                let mut state = self.shared.lock();
+                state.progress_changed = true;
+                let back = group.into_iter().flat_map(|batch| batch.records);
+                state.carried.splice(0..0, back);
+                Err(error)
+            }
+        }
+    }
+
+    /// Notes progress while nothing is committed.
+    fn tidy(&mut self) {
+        if self.not_before.is_some_and(|then| Instant::now() < then) {
+            return;
+        }
+        self.not_before = None;
+        let noted = self.note_progress(false).and_then(|()| self.clear_away());
+        match noted {
+            Ok(()) => self.note_success(),
+            Err(error) if error.is_full() && self.make_room(Shedding::Forbidden) => {}
+            Err(error) => {
+                self.note_trouble(&error);
+                self.not_before = Some(Instant::now() + LONGEST_WAIT);
             }
         }
     }
 
     /// Removes segments nobody needs, once the disk knows that: after a power
     /// loss a sink must not be sent back to records that are gone.
-    fn clear_away(&mut self) {
-        if room::has_unneeded(&self.shared, self.oldest_parked()) && self.note_progress(true) {
+    fn clear_away(&mut self) -> Result<(), StoreError> {
+        if room::has_unneeded(&self.shared, self.oldest_parked()) {
+            self.note_progress(true)?;
             self.remove_unneeded();
         }
+        Ok(())
     }
 
-    fn oldest_parked(&self) -> u64 {
+    pub(crate) fn oldest_parked(&self) -> u64 {
         let oldest = self.parked.front();
         oldest.map_or(u64::MAX, |(sequence, _)| *sequence)
     }
 
-    fn remove_unneeded(&self) {
+    pub(crate) fn remove_unneeded(&self) {
         for segment in room::unneeded(&self.shared, self.oldest_parked()) {
             if let Err(error) = self.journal.remove(&segment) {
                 tracing::warn!(%error, "a journal segment that is no longer needed stays");

@@ -78,10 +78,8 @@ impl DeadLetters {
     }
 
     /// How many there are.
-    ///
-    /// # Errors
-    /// The database cannot be read.
-    pub fn count(&self) -> Result<u64, StoreError> {
+    #[must_use]
+    pub fn count(&self) -> u64 {
         self.index.dead_count()
     }
 }

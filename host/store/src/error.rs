@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
     /// The system refused something.
-    #[error("cannot {what} {}: {source}; the data directory must exist on a writable disk with free space", path.display())]
+    #[error("cannot {what} {}: {source}; the data directory must be on a writable disk with free space", path.display())]
     Io {
         /// What was tried.
         what: &'static str,
@@ -37,6 +37,20 @@ pub enum StoreError {
     /// More sinks than a record can be addressed to.
     #[error("{0} sinks are configured, but a record can go to at most 64: join some of them")]
     TooManySinks(usize),
+}
+
+impl StoreError {
+    /// Whether there is no room on the disk, or no more than we may use.
+    #[must_use]
+    pub fn is_full(&self) -> bool {
+        let Self::Io { source, .. } = self else {
+            return false;
+        };
+        matches!(
+            source.kind(),
+            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded
+        )
+    }
 }
 
 /// Says what was tried with which file.

@@ -103,6 +103,11 @@ impl FrameReader {
         }
     }
 
+    /// Where the last frame that was read ends.
+    pub(crate) const fn offset(&self) -> u64 {
+        self.offset
+    }
+
     /// The next whole frame; none at the end of what is there. A torn last
     /// frame is no frame, and is looked at again by the next call.
     pub(crate) fn next(&mut self) -> io::Result<Option<Frame<'_>>> {

@@ -5,11 +5,16 @@
 //! cannot be opened it is put aside under another name and begun anew: rules
 //! then know what the remaining frames say, which is reported, and nothing
 //! that was acknowledged is lost.
+//!
+//! After a failed read or write the library refuses everything, so the
+//! database is opened anew before it is used again.
 
 use std::collections::BTreeMap;
 use std::io::ErrorKind;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{PoisonError, RwLock};
 
 use redb::{Database, ReadableDatabase, ReadableTable, TableDefinition};
 use sidewatch_event::wire::Reader;
@@ -25,6 +30,8 @@ const RULES: TableDefinition<'_, &str, u32> = TableDefinition::new("rules");
 const STATES: TableDefinition<'_, (u32, u64), &[u8]> = TableDefinition::new("states");
 const POSITIONS: TableDefinition<'_, u128, u64> = TableDefinition::new("positions");
 const DEAD: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("dead_letters");
+/// How many tables there are.
+const TABLES: usize = 5;
 const APPLIED: &str = "applied";
 const LAST_DEAD: &str = "last_dead_letter";
 
@@ -42,7 +49,12 @@ pub(crate) struct Changes {
 }
 
 pub(crate) struct Index {
-    database: Database,
+    /// None while it could not be opened anew.
+    database: RwLock<Option<Database>>,
+    /// Something failed since it was opened.
+    failed: AtomicBool,
+    /// Dead letters as of the last change.
+    dead: AtomicU64,
     path: PathBuf,
 }
 
@@ -76,49 +88,75 @@ impl Index {
     /// Opens and reads everything once: damage is found now or never.
     fn open_whole(path: &Path) -> Result<Self, Refusal> {
         guarded(|| {
-            let database = Database::builder().set_cache_size(CACHE).create(path)?;
-            let transaction = database.begin_write()?;
-            transaction.open_table(META)?;
-            transaction.open_table(RULES)?;
-            transaction.open_table(STATES)?;
-            transaction.open_table(POSITIONS)?;
-            transaction.open_table(DEAD)?;
-            transaction.commit()?;
-            let index = Self {
-                database,
-                path: path.to_owned(),
-            };
-            let reading = index.database.begin_read()?;
+            let database = open_database(path)?;
+            let reading = database.begin_read()?;
             for entry in reading.open_table(STATES)?.iter()? {
                 entry?;
             }
+            let mut dead = 0;
             for entry in reading.open_table(DEAD)?.iter()? {
                 entry?;
+                dead += 1;
             }
             for entry in reading.open_table(POSITIONS)?.iter()? {
                 entry?;
             }
             drop(reading);
-            Ok(index)
+            Ok(Self {
+                database: RwLock::new(Some(database)),
+                failed: AtomicBool::new(false),
+                dead: AtomicU64::new(dead),
+                path: path.to_owned(),
+            })
         })
     }
 
-    fn attempt<T>(&self, work: impl FnOnce() -> Result<T, redb::Error>) -> Result<T, StoreError> {
-        guarded(work).map_err(|refusal| refusal.at(&self.path))
+    fn attempt<T>(
+        &self,
+        work: impl FnOnce(&Database) -> Result<T, redb::Error>,
+    ) -> Result<T, StoreError> {
+        if self.failed.load(Ordering::Acquire) {
+            self.open_anew()?;
+        }
+        let database = self.database.read().unwrap_or_else(PoisonError::into_inner);
+        let result = guarded(|| match database.as_ref() {
+            Some(database) => work(database),
+            None => Err(redb::Error::PreviousIo),
+        });
+        result.map_err(|refusal| {
+            self.failed.store(true, Ordering::Release);
+            refusal.at(&self.path)
+        })
+    }
+
+    fn open_anew(&self) -> Result<(), StoreError> {
+        let mut database = self
+            .database
+            .write()
+            .unwrap_or_else(PoisonError::into_inner);
+        if !self.failed.load(Ordering::Acquire) {
+            return Ok(());
+        }
+        // It has to be closed first: there may be one owner at a time.
+        *database = None;
+        let opened = guarded(|| open_database(&self.path));
+        *database = Some(opened.map_err(|refusal| refusal.at(&self.path))?);
+        self.failed.store(false, Ordering::Release);
+        Ok(())
     }
 
     /// The last frame whose states are in here.
     pub(crate) fn applied(&self) -> Result<u64, StoreError> {
-        self.attempt(|| {
-            let meta = self.database.begin_read()?.open_table(META)?;
+        self.attempt(|database| {
+            let meta = database.begin_read()?.open_table(META)?;
             Ok(meta.get(APPLIED)?.map_or(0, |value| value.value()))
         })
     }
 
     /// Takes up the changes of the frames up to `applied`.
     pub(crate) fn apply(&self, changes: &Changes, applied: u64) -> Result<(), StoreError> {
-        self.attempt(|| {
-            let transaction = self.database.begin_write()?;
+        self.attempt(|database| {
+            let transaction = database.begin_write()?;
             {
                 let mut rules = transaction.open_table(RULES)?;
                 let mut states = transaction.open_table(STATES)?;
@@ -149,8 +187,8 @@ impl Index {
 
     /// The read positions as of the last frame whose states are in here.
     pub(crate) fn positions(&self) -> Result<Vec<(u128, u64)>, StoreError> {
-        self.attempt(|| {
-            let positions = self.database.begin_read()?.open_table(POSITIONS)?;
+        self.attempt(|database| {
+            let positions = database.begin_read()?.open_table(POSITIONS)?;
             let mut found = Vec::new();
             for entry in positions.iter()? {
                 let (file, offset) = entry?;
@@ -165,8 +203,8 @@ impl Index {
         &self,
         mut tell: impl FnMut(&str, u64, StoredState<'_>),
     ) -> Result<(), StoreError> {
-        self.attempt(|| {
-            let reading = self.database.begin_read()?;
+        self.attempt(|database| {
+            let reading = database.begin_read()?;
             let mut names = BTreeMap::new();
             for entry in reading.open_table(RULES)?.iter()? {
                 let (name, number) = entry?;
@@ -186,9 +224,10 @@ impl Index {
 
     /// Adds dead letters; beyond `most` the oldest go. Gives how many went.
     pub(crate) fn bury(&self, letters: &[Vec<u8>], most: u64) -> Result<u64, StoreError> {
-        self.attempt(|| {
-            let transaction = self.database.begin_write()?;
+        let (gone, left) = self.attempt(|database| {
+            let transaction = database.begin_write()?;
             let mut gone = 0;
+            let left;
             {
                 let mut meta = transaction.open_table(META)?;
                 let mut dead = transaction.open_table(DEAD)?;
@@ -205,10 +244,13 @@ impl Index {
                     dead.remove(oldest)?;
                     gone += 1;
                 }
+                left = redb::ReadableTableMetadata::len(&dead)?;
             }
             transaction.commit()?;
-            Ok(gone)
-        })
+            Ok((gone, left))
+        })?;
+        self.dead.store(left, Ordering::Relaxed);
+        Ok(gone)
     }
 
     /// Dead letters from number `from` on, as long as `tell` wants more.
@@ -217,8 +259,8 @@ impl Index {
         from: u64,
         mut tell: impl FnMut(u64, &[u8]) -> bool,
     ) -> Result<(), StoreError> {
-        self.attempt(|| {
-            let dead = self.database.begin_read()?.open_table(DEAD)?;
+        self.attempt(|database| {
+            let dead = database.begin_read()?.open_table(DEAD)?;
             for entry in dead.range(from..)? {
                 let (number, letter) = entry?;
                 if !tell(number.value(), letter.value()) {
@@ -231,25 +273,46 @@ impl Index {
 
     /// Removes dead letters.
     pub(crate) fn unbury(&self, numbers: &[u64]) -> Result<(), StoreError> {
-        self.attempt(|| {
-            let transaction = self.database.begin_write()?;
+        let left = self.attempt(|database| {
+            let transaction = database.begin_write()?;
+            let left;
             {
                 let mut dead = transaction.open_table(DEAD)?;
                 for number in numbers {
                     dead.remove(number)?;
                 }
+                left = redb::ReadableTableMetadata::len(&dead)?;
             }
-            Ok(transaction.commit()?)
-        })
+            transaction.commit()?;
+            Ok(left)
+        })?;
+        self.dead.store(left, Ordering::Relaxed);
+        Ok(())
     }
 
     /// How many dead letters there are.
-    pub(crate) fn dead_count(&self) -> Result<u64, StoreError> {
-        self.attempt(|| {
-            let dead = self.database.begin_read()?.open_table(DEAD)?;
-            Ok(redb::ReadableTableMetadata::len(&dead)?)
-        })
+    pub(crate) fn dead_count(&self) -> u64 {
+        self.dead.load(Ordering::Relaxed)
     }
+}
+
+/// Opens or makes the database. One that is whole is not written to, since
+/// there may be no room to.
+fn open_database(path: &Path) -> Result<Database, redb::Error> {
+    let database = Database::builder().set_cache_size(CACHE).create(path)?;
+    let reading = database.begin_read()?;
+    let known = reading.list_tables()?.count();
+    drop(reading);
+    if known < TABLES {
+        let transaction = database.begin_write()?;
+        transaction.open_table(META)?;
+        transaction.open_table(RULES)?;
+        transaction.open_table(STATES)?;
+        transaction.open_table(POSITIONS)?;
+        transaction.open_table(DEAD)?;
+        transaction.commit()?;
+    }
+    Ok(database)
 }
 
 fn rule_number(rules: &mut redb::Table<'_, &str, u32>, rule: &str) -> Result<u32, redb::Error> {

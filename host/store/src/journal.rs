@@ -16,7 +16,7 @@ use crate::segment::{self, Segment};
 #[derive(Debug)]
 pub(crate) struct Journal {
     directory: PathBuf,
-    open: Option<File>,
+    open: Option<(File, PathBuf)>,
     /// Length up to the last good frame of the open segment.
     length: u64,
 }
@@ -36,7 +36,7 @@ impl Journal {
     }
 
     /// Begins a segment. It exists for good only with the next sync.
-    pub(crate) fn begin(&mut self, first: u64) -> io::Result<Segment> {
+    pub(crate) fn begin(&mut self, first: u64) -> Result<Segment, StoreError> {
         self.open = None;
         let path = segment::path(&self.directory, first);
         // A file of that name can only be one that was never synced.
@@ -45,9 +45,12 @@ impl Journal {
             .create(true)
             .truncate(true)
             .mode(0o600)
-            .open(&path)?;
-        File::open(&self.directory)?.sync_all()?;
-        self.open = Some(file);
+            .open(&path)
+            .map_err(at("create", &path))?;
+        File::open(&self.directory)
+            .and_then(|directory| directory.sync_all())
+            .map_err(at("sync", &self.directory))?;
+        self.open = Some((file, path));
         self.length = 0;
         Ok(Segment {
             first,
@@ -58,13 +61,16 @@ impl Journal {
 
     /// Appends frames and forces them to the disk. After an error nothing of
     /// them counts, and a new segment has to be begun.
-    pub(crate) fn append(&mut self, frames: &[u8], sync: bool) -> io::Result<u64> {
-        let Some(file) = &self.open else {
-            return Err(io::Error::other("no segment is open"));
+    pub(crate) fn append(&mut self, frames: &[u8], sync: bool) -> Result<u64, StoreError> {
+        let Some((file, path)) = &self.open else {
+            let closed = io::Error::other("no segment is open");
+            return Err(at("write", &self.directory)(closed));
         };
+        let force = || if sync { file.sync_data() } else { Ok(()) };
         let written = file
             .write_all_at(frames, self.length)
-            .and_then(|()| if sync { file.sync_data() } else { Ok(()) });
+            .map_err(at("write", path))
+            .and_then(|()| force().map_err(at("sync", path)));
         if let Err(error) = written {
             self.give_up();
             return Err(error);
@@ -75,7 +81,7 @@ impl Journal {
 
     /// Cuts off what is in doubt and leaves the segment alone from now on.
     fn give_up(&mut self) {
-        if let Some(file) = self.open.take() {
+        if let Some((file, _)) = self.open.take() {
             // Makes room on a full disk; what cannot be cut is superseded.
             if let Err(error) = file.set_len(self.length) {
                 tracing::warn!(%error, "a journal segment in doubt could not be cut");

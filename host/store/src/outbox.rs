@@ -107,6 +107,15 @@ impl Outbox {
         state.progress.get(self.sink).copied().unwrap_or_default()
     }
 
+    /// Records it lost in this run because the disk was full; they are among
+    /// those dropped.
+    #[must_use]
+    pub fn lost_to_full_disk(&self) -> u64 {
+        let state = self.shared.lock();
+        let losses = state.losses.get(self.sink);
+        losses.map_or(0, |losses| losses.disk_full)
+    }
+
     /// Waits for records and appends up to `limit` of them, oldest first. Adds
     /// none only when the store has ended and everything was given out.
     ///

@@ -1,12 +1,14 @@
 //! What an earlier run left: positions, waiting halves, how far the sinks came.
 
 use std::collections::HashMap;
+use std::fs::File;
 use std::path::{Path, PathBuf};
 
 use sidewatch_event::Event;
 
 use crate::batch::{self, sections};
-use crate::error::StoreError;
+use crate::error::{StoreError, at};
+use crate::frame::FrameReader;
 use crate::progress::Progress;
 use crate::segment::{self, Segment, Summary, Walk};
 
@@ -46,6 +48,46 @@ pub(crate) struct Scanned {
     pub(crate) summary: Summary,
     pub(crate) last: u64,
     pub(crate) damaged_bytes: u64,
+}
+
+/// Cuts off what a sync that never ended left behind a frame that is missing.
+///
+/// The disk writes in any order, so after a power loss a frame of the last
+/// sync may be whole where one before it is not. None of them was
+/// acknowledged, but a position in the later one would say that what became of
+/// the earlier one is there.
+pub(crate) fn cut_torn_group(directory: &Path, segments: &mut [Segment]) -> Result<(), StoreError> {
+    for segment in segments.iter_mut().rev() {
+        let path = segment::path(directory, segment.first);
+        let file = File::open(&path).map_err(at("open", &path))?;
+        let mut frames = FrameReader::new(file);
+        let (mut group, mut hole, mut next, mut any) = (None, None, 0, false);
+        let mut end = 0;
+        while let Some(frame) = frames.next().map_err(at("read", &path))? {
+            any = true;
+            let its = segment::summary(frame.payload).group;
+            if its != group {
+                (group, hole) = (its, None);
+                next = its.unwrap_or(frame.sequence);
+            }
+            if frame.sequence > next && group.is_some() {
+                hole.get_or_insert(end);
+            }
+            next = frame.sequence + 1;
+            end = frames.offset();
+        }
+        if let Some(hole) = hole {
+            tracing::warn!(path = %path.display(), bytes = end - hole, "the end of the journal is torn and cut off; it was never acknowledged");
+            let file = File::options().write(true).open(&path);
+            let cut = file.and_then(|file| file.set_len(hole).and_then(|()| file.sync_all()));
+            cut.map_err(at("cut", &path))?;
+            segment.bytes = hole;
+        }
+        if any {
+            break;
+        }
+    }
+    Ok(())
 }
 
 /// Reads as much of the journal as is needed to go on.

@@ -2,6 +2,7 @@
 //! loses, and which segments nobody needs any more.
 
 use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
 
 use sidewatch_event::Delivery;
 
@@ -9,12 +10,14 @@ use crate::batch::{self, Outgoing, read_records, sections};
 use crate::error::StoreError;
 use crate::progress::{Cursor, WhenFull};
 use crate::segment::{self, Segment, Walk};
-use crate::shared::{Shared, State};
+use crate::shared::{Losses, Shared, State};
 
 /// Bytes a finding takes beside its event, roughly.
 const FINDING: usize = 1024;
 /// Most bytes of findings kept at once: they go into one frame.
 const MOST_KEPT: usize = 64 << 20;
+/// How often losses of a sink are said.
+const TOLD_EVERY: Duration = Duration::from_secs(60);
 
 /// What is to be done about a sink.
 enum Excess {
@@ -24,20 +27,18 @@ enum Excess {
     DropBefore(u64),
 }
 
-/// Where a sink stands too far back, if it does. `pressed` asks for room
-/// although the sink is within its bound: the disk is full.
-fn excess(shared: &Shared, state: &State, sink: usize, pressed: bool) -> Option<Excess> {
+/// Where a sink stands too far back, if it does.
+fn excess(shared: &Shared, state: &State, sink: usize) -> Option<Excess> {
     let policy = shared.policies.get(sink)?;
     let from = state.progress.get(sink)?.cursor.sequence;
-    let held = state.bytes_from(from);
-    if held <= policy.max_bytes && !pressed {
+    if state.bytes_from(from) <= policy.max_bytes {
         return None;
     }
     if policy.when_full == WhenFull::Block {
-        return (held > policy.max_bytes).then_some(Excess::Wait);
+        return Some(Excess::Wait);
     }
     let begins = |segment: &&Segment| segment.first > from;
-    let fits = |segment: &&Segment| pressed || state.bytes_from(segment.first) <= policy.max_bytes;
+    let fits = |segment: &&Segment| state.bytes_from(segment.first) <= policy.max_bytes;
     let mut later = state.segments.iter().filter(begins);
     // The newest segment is always kept: it is being written.
     let target = later.find(fits).or_else(|| state.segments.back())?;
@@ -45,20 +46,72 @@ fn excess(shared: &Shared, state: &State, sink: usize, pressed: bool) -> Option<
 }
 
 /// Drops what has to be dropped. Whether a sink wants everybody to wait.
-pub(crate) fn enforce(shared: &Shared, pressed: bool) -> Result<bool, StoreError> {
+pub(crate) fn enforce(shared: &Shared) -> Result<bool, StoreError> {
     let mut wait = false;
     for sink in 0..shared.policies.len() {
-        let found = excess(shared, &shared.lock(), sink, pressed);
+        let found = excess(shared, &shared.lock(), sink);
         match found {
             None => {}
             Some(Excess::Wait) => wait = true,
-            Some(Excess::DropBefore(first)) => drop_before(shared, sink, first)?,
+            Some(Excess::DropBefore(first)) => {
+                drop_before(shared, sink, first, Reason::BufferFull)?
+            }
         }
     }
     Ok(wait)
 }
 
-fn drop_before(shared: &Shared, sink: usize, first: u64) -> Result<(), StoreError> {
+/// The disk is full: sinks that may lose records lose the oldest, `bytes` of
+/// journal if there are as many, but only what really makes room: nothing that
+/// somebody else keeps anyway.
+pub(crate) fn shed(shared: &Shared, bytes: u64, oldest_parked: u64) -> Result<(), StoreError> {
+    let (target, behind) = {
+        let state = shared.lock();
+        let target = shed_before(shared, &state, bytes, oldest_parked);
+        let behind = |sink: &usize| {
+            let progress = state.progress.get(*sink);
+            progress.is_some_and(|progress| progress.cursor.sequence < target)
+        };
+        let behind: Vec<_> = (0..shared.policies.len()).filter(behind).collect();
+        (target, behind)
+    };
+    for sink in behind {
+        drop_before(shared, sink, target, Reason::DiskFull)?;
+    }
+    Ok(())
+}
+
+/// The segment before which records can be dropped.
+fn shed_before(shared: &Shared, state: &State, bytes: u64, oldest_parked: u64) -> u64 {
+    let mut before = 0;
+    let mut target = 0;
+    for segment in &state.segments {
+        target = segment.first;
+        if before >= bytes {
+            break;
+        }
+        before += segment.bytes;
+    }
+    let applied = shared.applied.load(Ordering::Acquire);
+    let kept = shared
+        .policies
+        .iter()
+        .zip(&state.progress)
+        .filter(|(policy, _)| policy.when_full == WhenFull::Block)
+        .map(|(_, progress)| progress.cursor.sequence)
+        .chain([oldest_parked, applied + 1])
+        .min();
+    target.min(state.segment_of(kept.unwrap_or(u64::MAX)))
+}
+
+/// Why records are dropped.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Reason {
+    BufferFull,
+    DiskFull,
+}
+
+fn drop_before(shared: &Shared, sink: usize, first: u64, reason: Reason) -> Result<(), StoreError> {
     let Some(policy) = shared.policies.get(sink) else {
         return Ok(());
     };
@@ -102,22 +155,45 @@ fn drop_before(shared: &Shared, sink: usize, first: u64) -> Result<(), StoreErro
         })
         .collect();
     let moved = kept.len() as u64;
+    let dropped = skipped.saturating_sub(moved);
     progress.moved += moved;
-    progress.dropped += skipped.saturating_sub(moved);
+    progress.dropped += dropped;
     progress.cursor = Cursor {
         sequence: first,
         record: 0,
     };
-    tracing::warn!(
-        sink = policy.name,
-        dropped = skipped.saturating_sub(moved),
-        findings_kept = moved,
-        "too much waits for this sink; its oldest records were dropped"
-    );
     state.progress_changed = true;
     state.carried_total += moved;
     state.carried.extend(kept);
+    if let Some(losses) = state.losses.get_mut(sink) {
+        tell(losses, &policy.name, dropped, moved, reason);
+    }
     Ok(())
+}
+
+/// Counts a loss, and says so, though not for every segment that goes.
+fn tell(losses: &mut Losses, sink: &str, dropped: u64, kept: u64, reason: Reason) {
+    if reason == Reason::DiskFull {
+        losses.disk_full += dropped;
+    }
+    losses.untold += dropped;
+    losses.untold_kept += kept;
+    if losses.untold == 0 || losses.told.is_some_and(|told| told.elapsed() < TOLD_EVERY) {
+        return;
+    }
+    losses.told = Some(Instant::now());
+    let dropped = std::mem::take(&mut losses.untold);
+    let findings_kept = std::mem::take(&mut losses.untold_kept);
+    let why = match reason {
+        Reason::BufferFull => "too much waits for this sink",
+        Reason::DiskFull => "the disk is full",
+    };
+    tracing::warn!(
+        sink,
+        dropped,
+        findings_kept,
+        "{why}; its oldest records were dropped"
+    );
 }
 
 /// Records offered to a sink before the segment that begins with `first`.
@@ -180,31 +256,44 @@ fn findings(
     Ok(found)
 }
 
-/// The oldest frame somebody needs.
-fn needed(shared: &Shared, state: &State, oldest_parked: u64) -> u64 {
+/// The oldest frame somebody needs, when the database knows the states up to
+/// `applied`.
+fn needed(state: &State, oldest_parked: u64, applied: u64) -> u64 {
     state
         .progress
         .iter()
         .map(|progress| progress.cursor.sequence)
-        .chain([oldest_parked, shared.applied.load(Ordering::Acquire) + 1])
+        .chain([oldest_parked, applied + 1])
         .min()
         .unwrap_or(0)
 }
 
+fn has_before(state: &State, needed: u64) -> bool {
+    let second = state.segments.get(1);
+    second.is_some_and(|second| second.first <= needed)
+}
+
 /// Whether there are segments nobody needs.
 pub(crate) fn has_unneeded(shared: &Shared, oldest_parked: u64) -> bool {
+    let applied = shared.applied.load(Ordering::Acquire);
     let state = shared.lock();
-    let needed = needed(shared, &state, oldest_parked);
-    state
-        .segments
-        .get(1)
-        .is_some_and(|next| next.first <= needed)
+    has_before(&state, needed(&state, oldest_parked, applied))
+}
+
+/// Whether older segments than the newest are needed for the states, and up to
+/// where the database is to be brought then.
+pub(crate) fn database_is_behind(shared: &Shared) -> Option<u64> {
+    let applied = shared.applied.load(Ordering::Acquire);
+    let state = shared.lock();
+    let newest = state.segments.back()?.first;
+    (applied + 1 < newest).then_some(state.last)
 }
 
 /// Takes the segments nobody needs out of the list and gives them.
 pub(crate) fn unneeded(shared: &Shared, oldest_parked: u64) -> Vec<Segment> {
+    let applied = shared.applied.load(Ordering::Acquire);
     let mut state = shared.lock();
-    let needed = needed(shared, &state, oldest_parked);
+    let needed = needed(&state, oldest_parked, applied);
     let mut gone = Vec::new();
     while let Some(next) = state.segments.get(1) {
         if next.first > needed {

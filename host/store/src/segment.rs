@@ -59,6 +59,9 @@ pub(crate) struct Summary {
     pub(crate) replay_from: u64,
     /// The sinks its records go to, together.
     pub(crate) addressees: Option<u64>,
+    /// The first frame written with it under one sync; older releases did not
+    /// say.
+    pub(crate) group: Option<u64>,
 }
 
 pub(crate) fn summary(payload: &[u8]) -> Summary {
@@ -68,6 +71,7 @@ pub(crate) fn summary(payload: &[u8]) -> Summary {
             batch::SINKS => summary.sinks = batch::read_sinks(reader),
             batch::PROGRESS => summary.progress = batch::read_progress(reader),
             batch::REPLAY_FROM => summary.replay_from = reader.integer().unwrap_or(0),
+            batch::GROUP => summary.group = reader.integer(),
             batch::ADDRESSEES => summary.addressees = reader.integer(),
             _ => {}
         }

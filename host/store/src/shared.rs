@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
 
 use tokio::sync::watch;
 
@@ -37,6 +38,21 @@ pub(crate) struct State {
     pub(crate) carried: Vec<Outgoing>,
     /// How many were ever put there.
     pub(crate) carried_total: u64,
+    /// By sink, what was dropped in this run.
+    pub(crate) losses: Vec<Losses>,
+}
+
+/// What a sink lost in this run because it was too far behind.
+#[derive(Debug, Default, Clone)]
+pub(crate) struct Losses {
+    /// Records dropped because the disk was full.
+    pub(crate) disk_full: u64,
+    /// Records dropped since it was last said.
+    pub(crate) untold: u64,
+    /// Findings kept since it was last said.
+    pub(crate) untold_kept: u64,
+    /// When that was.
+    pub(crate) told: Option<Instant>,
 }
 
 #[derive(Debug)]
@@ -55,6 +71,10 @@ pub(crate) struct Shared {
     pub(crate) commits: AtomicU64,
     pub(crate) commit_nanoseconds: AtomicU64,
     pub(crate) blocked: AtomicBool,
+    /// The disk was full a moment ago.
+    pub(crate) disk_full: AtomicBool,
+    /// Held by whoever brings the database up to the journal.
+    pub(crate) bringing_up: Mutex<()>,
     pub(crate) trouble: Mutex<Option<String>>,
 }
 
@@ -86,6 +106,20 @@ impl State {
             .partition_point(|segment| segment.first <= sequence)
             .saturating_sub(1);
         self.segments.iter().skip(skipped).map(|it| it.bytes).sum()
+    }
+
+    /// Bytes of all segments.
+    pub(crate) fn journal_bytes(&self) -> u64 {
+        self.segments.iter().map(|segment| segment.bytes).sum()
+    }
+
+    /// First frame of the segment a frame is in.
+    pub(crate) fn segment_of(&self, sequence: u64) -> u64 {
+        let after = self
+            .segments
+            .partition_point(|segment| segment.first <= sequence);
+        let segment = self.segments.get(after.saturating_sub(1));
+        segment.map_or(0, |segment| segment.first)
     }
 
     /// Bytes of the segments from the one of a frame up to one that begins with

@@ -11,7 +11,7 @@ use sidewatch_event::Delivery;
 use tokio::sync::watch;
 
 use crate::batch::{Batch, Outgoing, Scratch, StoredState};
-use crate::checkpoint::{self, Change};
+use crate::checkpoint::{self, Change, Step};
 use crate::commit::{Committer, OnCommit, Worker};
 use crate::dead_letters::DeadLetters;
 use crate::error::{StoreError, at};
@@ -21,6 +21,7 @@ use crate::lock::DirectoryLock;
 use crate::outbox::Outbox;
 use crate::progress::{Policy, Progress};
 use crate::recovery::{self, Recovered};
+use crate::reserve::Reserve;
 use crate::segment;
 use crate::shared::{Shared, State};
 
@@ -66,6 +67,8 @@ pub struct StoreStatus {
     pub commit_nanoseconds: u64,
     /// A sink with the policy `block` holds everything up.
     pub blocked: bool,
+    /// The disk is full, or was within the last seconds.
+    pub disk_full: bool,
     /// Why nothing can be written at present.
     pub trouble: Option<String>,
     /// Dead letters kept.
@@ -97,8 +100,14 @@ impl Store {
         builder.recursive(true).mode(0o700);
         builder.create(&directory).map_err(at("make", &directory))?;
         let lock = DirectoryLock::take(&directory)?;
+        let mut reserve = Reserve::given_up(&directory);
         let (index, damaged_database) = Index::open(&directory)?;
-        let segments = segment::list(&directory)?;
+        let index = Arc::new(index);
+        if let Err(error) = reserve.take() {
+            tracing::debug!(%error, "the disk is full at the start");
+        }
+        let mut segments = segment::list(&directory)?;
+        recovery::cut_torn_group(&directory, &mut segments)?;
         let mut scanned = recovery::scan(&directory, &segments)?;
         let applied = index.applied()?;
         let missing_frames = applied.saturating_sub(scanned.last);
@@ -124,6 +133,7 @@ impl Store {
                 window_from: next,
                 last: next - 1,
                 given: vec![Default::default(); progress.len()],
+                losses: vec![Default::default(); progress.len()],
                 progress,
                 segments: segments.into(),
                 ..State::default()
@@ -136,6 +146,8 @@ impl Store {
             commits: AtomicU64::new(0),
             commit_nanoseconds: AtomicU64::new(0),
             blocked: AtomicBool::new(false),
+            disk_full: AtomicBool::new(false),
+            bringing_up: Mutex::new(()),
             trouble: Mutex::new(None),
         });
         let (batches, waiting) = mpsc::sync_channel(WAITING);
@@ -159,11 +171,15 @@ impl Store {
             live: parked.iter().map(|(_, id)| *id).collect::<HashSet<_>>(),
             parked,
             checkpoints: ask,
+            index: Arc::clone(&index),
+            reserve,
             next,
             carried: 0,
             on_commit: Box::new(|_| {}),
             scratch: Scratch::default(),
             buffer: Vec::new(),
+            last_full: None,
+            not_before: None,
         };
         let recovered = Recovered {
             positions: scanned.positions.into_iter().collect(),
@@ -175,7 +191,7 @@ impl Store {
         };
         let store = Self {
             shared,
-            index: Arc::new(index),
+            index,
             batches: Mutex::new(Some(batches)),
             worker: Mutex::new(Some((worker, waiting))),
             checkpoints: Mutex::new(Some(checkpoints)),
@@ -265,8 +281,7 @@ impl Store {
     pub fn status(&self) -> StoreStatus {
         let (journal_bytes, segments) = {
             let state = self.shared.lock();
-            let bytes = state.segments.iter().map(|segment| segment.bytes).sum();
-            (bytes, state.segments.len() as u64)
+            (state.journal_bytes(), state.segments.len() as u64)
         };
         StoreStatus {
             journal_bytes,
@@ -274,8 +289,9 @@ impl Store {
             commits: self.shared.commits.load(Ordering::Relaxed),
             commit_nanoseconds: self.shared.commit_nanoseconds.load(Ordering::Relaxed),
             blocked: self.shared.blocked.load(Ordering::Relaxed),
+            disk_full: self.shared.disk_full.load(Ordering::Relaxed),
             trouble: self.shared.trouble(),
-            dead_letters: self.index.dead_count().unwrap_or(0),
+            dead_letters: self.index.dead_count(),
         }
     }
 
@@ -330,7 +346,7 @@ impl Store {
     /// The database refuses; the journal is complete all the same.
     pub fn settle(&self) -> Result<(), StoreError> {
         let last = self.shared.lock().last;
-        checkpoint::bring_up(&self.index, &self.shared, last)
+        checkpoint::bring_up(&self.index, &self.shared, last, Step::LARGE)
     }
 }
 
