@@ -10,7 +10,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, NaiveDateTime, TimeDelta, Utc};
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use serde::Deserialize;
@@ -65,9 +65,10 @@ impl RotationSettings {
     /// # Errors
     /// The file could not be renamed. Packing and removing only warn.
     pub(super) fn rotate(&self, path: &Path, now: SystemTime) -> io::Result<()> {
-        let time = DateTime::<Utc>::from(now).format("%Y%m%dT%H%M%S%.3f");
+        let last = put_aside(path)?.pop().map(|(stamp, _)| stamp);
+        let stamp = stamp_after(now, last.as_deref());
         let mut aside = path.as_os_str().to_owned();
-        aside.push(format!(".{time}"));
+        aside.push(format!(".{stamp}"));
         let aside = PathBuf::from(aside);
         if aside.exists() {
             return Err(io::Error::new(
@@ -97,6 +98,21 @@ impl RotationSettings {
             }
         }
         Ok(())
+    }
+}
+
+/// The time stamp of a file put aside now: after the last one's also when the
+/// clock went back, or the newest file would be taken for the oldest.
+fn stamp_after(now: SystemTime, last: Option<&str>) -> String {
+    const FORM: &str = "%Y%m%dT%H%M%S%.3f";
+    let now = DateTime::<Utc>::from(now).naive_utc();
+    let stamp = now.format(FORM).to_string();
+    match last {
+        Some(last) if *last >= *stamp => NaiveDateTime::parse_from_str(last, FORM)
+            .ok()
+            .and_then(|last| last.checked_add_signed(TimeDelta::milliseconds(1)))
+            .map_or(stamp, |next| next.format(FORM).to_string()),
+        _ => stamp,
     }
 }
 
@@ -148,4 +164,54 @@ fn pack(plain: &Path) -> io::Result<()> {
     packer.finish()?.sync_all()?;
     fs::rename(&part, named(".gz"))?;
     fs::remove_file(plain)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HOUR: Duration = Duration::from_secs(3600);
+
+    #[test]
+    fn when_the_clock_goes_back_the_oldest_files_go_all_the_same() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("out.json");
+        let rotation = RotationSettings {
+            keep: 3,
+            compress: false,
+            ..RotationSettings::default()
+        };
+        let begun = SystemTime::now();
+        for number in 0..8 {
+            fs::write(&path, number.to_string()).unwrap();
+            // Five hours back in the middle, and then it stands still.
+            let now = if number < 4 {
+                begun + HOUR * number
+            } else {
+                begun - 2 * HOUR
+            };
+            rotation.rotate(&path, now).unwrap();
+        }
+        let kept = put_aside(&path).unwrap().into_iter();
+        let kept: Vec<_> = kept
+            .map(|(_, path)| fs::read_to_string(path).unwrap())
+            .collect();
+        assert_eq!(kept, ["5", "6", "7"]);
+    }
+
+    #[test]
+    fn a_file_is_old_after_its_hours_and_never_because_the_clock_went_back() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("out.json");
+        fs::write(&path, "a line").unwrap();
+        let metadata = fs::metadata(&path).unwrap();
+        let created = metadata.created().unwrap();
+        let rotation = RotationSettings {
+            max_age_hours: Some(2),
+            ..RotationSettings::default()
+        };
+        assert!(!rotation.is_due(&metadata, created + HOUR));
+        assert!(rotation.is_due(&metadata, created + 2 * HOUR));
+        assert!(!rotation.is_due(&metadata, created - 24 * HOUR));
+    }
 }
