@@ -239,7 +239,7 @@ fn records_go_to_syslog_under_the_facility_asked_for() {
         &["--syslog", "127.0.0.1", "--facility", "locl0"],
         log.as_bytes(),
     );
-    assert_eq!(refused.code, 1);
+    assert_eq!(refused.code, 2);
     assert!(
         refused.err.contains("locl0") && refused.err.contains("local0, local1"),
         "{}",

@@ -9,7 +9,9 @@ use anyhow::{Context as _, Result};
 use clap::{Args, ValueEnum};
 use sidewatch_codecs::cef::CefSettings;
 use sidewatch_event::Delivery;
-use sidewatch_sinks::syslog::{Facility, Framing, Protocol, SyslogSettings, Transport};
+use sidewatch_sinks::syslog::{
+    Facility, Framing, Protocol, SyslogSettings, Transport, UnknownFacility,
+};
 use sidewatch_sinks::{Sink, SinkSettings};
 use tokio::runtime::{Builder, Runtime};
 
@@ -41,14 +43,18 @@ pub(crate) struct SyslogArguments {
     #[arg(long, short, value_name = "ADDRESS", conflicts_with = "output")]
     syslog: Option<String>,
     /// Syslog facility by name, such as user, authpriv, local0
-    #[arg(long, value_name = "NAME", requires = "syslog", default_value = "user")]
-    facility: String,
+    #[arg(long, value_name = "NAME", requires = "syslog", default_value = "user", value_parser = facility)]
+    facility: Facility,
     /// Port of the receiver
     #[arg(long, value_name = "PORT", requires = "syslog", default_value_t = 514)]
     port: u16,
     /// How messages travel to a host
     #[arg(long, value_enum, requires = "syslog", default_value = "udp")]
     transport: Carrier,
+}
+
+fn facility(name: &str) -> Result<Facility, UnknownFacility> {
+    Facility::try_from(name.to_ascii_lowercase())
 }
 
 impl SyslogArguments {
@@ -72,8 +78,6 @@ impl SyslogArguments {
         let payload = format
             .record()
             .context("--syslog takes a format of records, such as cef or json")?;
-        let facility =
-            Facility::try_from(self.facility.to_ascii_lowercase()).context("--facility")?;
         let is_path = address.starts_with(['/', '.']);
         let transport = match self.transport {
             _ if is_path => Transport::Unix,
@@ -88,7 +92,7 @@ impl SyslogArguments {
             framing: Framing::default(),
             payload,
             cef,
-            facility,
+            facility: self.facility,
             app_name: "sidewatch".to_owned(),
             hostname: None,
             utc_offset_seconds: 0,
