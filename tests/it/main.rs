@@ -21,6 +21,7 @@ mod edge;
 mod evaluate;
 mod findings;
 mod frames;
+mod full_disk;
 mod gap;
 mod harmless;
 mod health;

@@ -15,6 +15,7 @@
 )]
 
 pub mod command;
+pub mod disk;
 pub mod http;
 pub mod metrics;
 pub mod nginx;
@@ -30,6 +31,7 @@ pub mod versions;
 pub mod wait;
 
 pub use command::{Output, sidewatch};
+pub use disk::SmallDisk;
 pub use metrics::Metrics;
 pub use nginx::Nginx;
 pub use receiver::Receiver;

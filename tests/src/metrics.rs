@@ -132,6 +132,7 @@ impl Metrics {
             "filtered",
             "rejected",
             "dropped_queue_full",
+            "dropped_disk_full",
             "dropped_shutdown",
         ]
         .map(read);

@@ -26,6 +26,8 @@ pub struct Counts {
     pub rejected: u64,
     /// Records lost because the queue was full.
     pub dropped_queue_full: u64,
+    /// Records lost because the disk they waited on was full.
+    pub dropped_disk_full: u64,
     /// Records still waiting when the grace period at shutdown was over.
     pub dropped_shutdown: u64,
     /// Records waiting or being delivered.
@@ -38,7 +40,7 @@ impl Counts {
     /// Whether every record is accounted for.
     #[must_use]
     pub fn balanced(&self) -> bool {
-        let dropped = self.dropped_queue_full + self.dropped_shutdown;
+        let dropped = self.dropped_queue_full + self.dropped_disk_full + self.dropped_shutdown;
         self.received + self.recovered
             == self.delivered + self.filtered + self.rejected + dropped + self.in_flight
     }
@@ -100,12 +102,15 @@ impl SinkCounters {
         counts.in_flight += records;
     }
 
-    /// Says how many records were dropped in all because too many waited.
-    pub fn set_dropped(&self, dropped: u64) {
+    /// Says how many records were dropped in all: because too many waited, and
+    /// because the disk was full.
+    pub fn set_dropped(&self, queue_full: u64, disk_full: u64) {
         let counts = &mut self.lock().counts;
-        let more = dropped.saturating_sub(counts.dropped_queue_full);
-        counts.dropped_queue_full += more;
-        counts.in_flight = counts.in_flight.saturating_sub(more);
+        let more_queue = queue_full.saturating_sub(counts.dropped_queue_full);
+        let more_disk = disk_full.saturating_sub(counts.dropped_disk_full);
+        counts.dropped_queue_full += more_queue;
+        counts.dropped_disk_full += more_disk;
+        counts.in_flight = counts.in_flight.saturating_sub(more_queue + more_disk);
     }
 
     /// Counts records put in front of the sink, and how many had to go for it.

@@ -387,5 +387,6 @@ fn progress(store: &Store) -> Value {
         "dead_letters": status.dead_letters,
         "trouble": status.trouble,
         "blocked": status.blocked,
+        "disk_full": status.disk_full,
     })
 }

@@ -207,6 +207,7 @@ impl Snapshot {
                 ("filtered", counts.filtered),
                 ("rejected", counts.rejected),
                 ("dropped_queue_full", counts.dropped_queue_full),
+                ("dropped_disk_full", counts.dropped_disk_full),
                 ("dropped_shutdown", counts.dropped_shutdown),
                 ("retries", counts.retries),
             ];
@@ -371,6 +372,11 @@ impl Snapshot {
                 "store_blocked",
                 "A sink with the policy block holds everything up",
                 now.blocked.into(),
+            ),
+            gauge(
+                "store_disk_full",
+                "The store's disk is full, or was within the last seconds",
+                now.disk_full.into(),
             ),
             gauge(
                 "store_unwritable",

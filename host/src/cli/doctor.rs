@@ -210,6 +210,10 @@ fn store(findings: &mut Findings, config: &ConfigFile, running: bool) {
 fn live(findings: &mut Findings, progress: &Value) {
     match progress.get("trouble").and_then(Value::as_str) {
         Some(trouble) => findings.fail("store", trouble),
+        None if progress.get("disk_full") == Some(&Value::Bool(true)) => findings.warn(
+            "store",
+            "its disk is full: sinks that are behind may lose their oldest records; make room",
+        ),
         None => findings.ok("store", "takes what comes"),
     }
     for sink in progress

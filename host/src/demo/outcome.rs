@@ -202,6 +202,10 @@ fn losses(status: &Status) -> Vec<(String, u64)> {
             format!("{name}: dropped, queue full"),
             counts.dropped_queue_full,
         ));
+        losses.push((
+            format!("{name}: dropped, disk full"),
+            counts.dropped_disk_full,
+        ));
     }
     losses.retain(|(_, count)| *count > 0);
     losses

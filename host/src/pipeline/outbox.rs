@@ -47,9 +47,11 @@ impl DurableQueue {
     }
 
     fn count_lost(&self) {
+        // In this order: one lost in between is not taken for another reason.
         let lost = self.sum(|progress| progress.dropped + progress.damaged);
-        self.counters
-            .set_dropped(lost.saturating_sub(self.lost_before));
+        let disk_full = self.events.lost_to_full_disk() + self.findings.lost_to_full_disk();
+        let others = lost.saturating_sub(self.lost_before + disk_full);
+        self.counters.set_dropped(others, disk_full);
     }
 
     /// Takes findings when there are any, else events; waits for either.
@@ -90,6 +92,7 @@ impl DurableQueue {
     /// Keeps what was refused, however long it takes: only then the sink may
     /// be said to have finished it.
     async fn bury(&self, outcome: &Outcome, batch: &[Delivery]) {
+        let mut said = false;
         loop {
             let refused = outcome.rejected.iter().filter_map(|rejection| {
                 let delivery = batch.get(rejection.index)?;
@@ -102,7 +105,9 @@ impl DurableQueue {
                     return;
                 }
                 Err(error) => {
-                    tracing::warn!(%error, "a dead letter cannot be kept for now");
+                    if !std::mem::replace(&mut said, true) {
+                        tracing::warn!(sink = self.events.name(), %error, "a dead letter cannot be kept for now; the sink waits until it can");
+                    }
                     tokio::time::sleep(AGAIN).await;
                 }
             }

@@ -46,8 +46,13 @@ fn news(status: &Status, known: &mut Known, intake: &Intake) -> Vec<Box<Event>> 
         }
     }
     for (name, counters) in &status.sinks {
-        let dropped = counters.counts().dropped_queue_full;
-        totals.push((format!("sink {name}"), "buffer-full", dropped));
+        let counts = counters.counts();
+        for (reason, total) in [
+            ("buffer-full", counts.dropped_queue_full),
+            ("disk-full", counts.dropped_disk_full),
+        ] {
+            totals.push((format!("sink {name}"), reason, total));
+        }
     }
     let mut events = Vec::new();
     for (component, reason, total) in totals {
@@ -104,7 +109,7 @@ mod tests {
         let mut known = Known::new();
         assert!(news(&status, &mut known, &intake).is_empty());
         sink.add_offered(10, 0);
-        sink.set_dropped(7);
+        sink.set_dropped(7, 0);
         let told = news(&status, &mut known, &intake);
         assert_eq!(told.len(), 1);
         assert_eq!(

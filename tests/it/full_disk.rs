@@ -1,0 +1,187 @@
+//! The disk of the store is full while a sink is down: what may be lost goes
+//! and is counted, the rest waits, and when there is room everything goes on.
+
+use std::collections::HashMap;
+use std::fs;
+use std::io::{BufRead as _, BufReader};
+use std::net::{SocketAddr, TcpListener};
+use std::path::Path;
+use std::time::Duration;
+
+use integration_tests::command::fixture;
+use integration_tests::http::Client;
+use integration_tests::sidecar::Builder;
+use integration_tests::{Sidecar, SmallDisk, until};
+use serde_json::Value;
+
+const KEY: &str = "0123456789abcdef0123456789abcdef";
+const LINES: u64 = 40_000;
+/// Far below what the lines would take.
+const MOST_MEMORY: u64 = 256 << 20;
+
+fn configured(directory: &Path) -> Builder {
+    let log = directory.join("access.log");
+    let rule = fixture("misbehaving");
+    let lines: String = (0..LINES)
+        .map(|at| {
+            let user = at % 200;
+            format!("192.0.2.7 - user-{user} [20/Nov/2026:10:00:00 +0000] \"GET /line/{at} HTTP/1.1\" 200 5 \"-\" \"test\"\n")
+        })
+        .collect();
+    fs::write(&log, lines).unwrap();
+    Sidecar::in_directory(directory)
+        .section("[store]\nsegment_bytes = 65536")
+        .section(&format!(
+            "[[rules]]\nid = \"misbehaving\"\nfile = {rule:?}\nparameters = {{ mode = \"panic\" }}"
+        ))
+        .source(
+            "log",
+            &format!(
+                "type = \"file\"\npaths = [{log:?}]\nformat = \"combined\"\npoll_interval_ms = 5"
+            ),
+        )
+        .source(
+            "forms",
+            &format!("type = \"mirror\"\nlisten = \"127.0.0.1:0\"\nsensor_keys = [\"{KEY}\"]"),
+        )
+}
+
+/// Sends a form; whether it was acknowledged.
+fn send(address: SocketAddr, path: &str) -> bool {
+    let body = format!(
+        "ipAddress=192.0.2.99&url={path}&userName=sender&eventTime=2026-11-20+10:00:00.000"
+    );
+    let key = format!("Api-Key: {KEY}");
+    let headers = [
+        key.as_str(),
+        "Content-Type: application/x-www-form-urlencoded",
+    ];
+    Client::connect(address)
+        .try_send("POST /sensor/", &headers, &body)
+        .is_ok_and(|answer| answer.status == 204)
+}
+
+/// An address nobody listens at yet.
+fn nobody() -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    listener.local_addr().unwrap()
+}
+
+/// Takes what comes at an address, until a record is the last one wanted.
+fn received(address: SocketAddr, mut is_last: impl FnMut(&Value) -> bool) -> Vec<Value> {
+    let listener = TcpListener::bind(address).unwrap();
+    let (stream, _) = listener.accept().unwrap();
+    let mut records = Vec::new();
+    for line in BufReader::new(stream).lines().map_while(Result::ok) {
+        let record = serde_json::from_str(&line).unwrap();
+        let last = is_last(&record);
+        records.push(record);
+        if last {
+            break;
+        }
+    }
+    records
+}
+
+#[test]
+fn a_full_disk_sheds_what_a_dead_sink_was_kept_and_goes_on() {
+    let directory = tempfile::tempdir().unwrap();
+    let directory = directory.path();
+    let Some(_disk) = SmallDisk::mount(&directory.join("data/store"), "8m") else {
+        return;
+    };
+    let address = nobody();
+    let sidecar = configured(directory)
+        .sink("down", &format!("type = \"tcp\"\naddress = \"{address}\""))
+        .start();
+    let metrics = sidecar.until("everything taken", |metrics| {
+        metrics.source("log", "received") == LINES && metrics.sink("down", "received") >= LINES
+    });
+    assert!(metrics.sink("down", "dropped_disk_full") > 0);
+    assert_eq!(metrics.sink("down", "dropped_queue_full"), 0);
+    assert_eq!(metrics.get("store_disk_full", &[]), 1);
+    assert_eq!(metrics.get("store_unwritable", &[]), 0);
+    assert!(sidecar.resident_bytes() < MOST_MEMORY);
+    assert!(send(sidecar.address("forms"), "/still-acknowledged"));
+    let (mut newest, mut reported) = (false, false);
+    let records = received(address, |record| {
+        newest |= record["url"]["path"] == "/still-acknowledged";
+        reported |= record["event"]["action"] == "records-dropped"
+            && record["event"]["reason"] == "disk-full";
+        newest && reported
+    });
+    assert!(newest && reported, "of {} records", records.len());
+    let metrics = sidecar.settled();
+    let lost = metrics.sink("down", "dropped_disk_full");
+    assert!(lost < LINES, "the newest are kept");
+    let log = sidecar.log();
+    let said = log.matches("the disk is full").count();
+    assert!((1..=4).contains(&said), "said {said} times:\n{log}");
+    assert!(sidecar.stop().success());
+}
+
+#[test]
+fn on_a_full_disk_with_nothing_to_shed_nothing_is_acknowledged_until_there_is_room() {
+    let directory = tempfile::tempdir().unwrap();
+    let directory = directory.path();
+    let store = directory.join("data/store");
+    let Some(disk) = SmallDisk::mount(&store, "8m") else {
+        return;
+    };
+    let address = nobody();
+    let sidecar = configured(directory)
+        .sink(
+            "down",
+            &format!(
+                "type = \"tcp\"\naddress = \"{address}\"\nbuffer = {{ when_full = \"block\" }}"
+            ),
+        )
+        .start();
+    sidecar.until("the trouble to show", |metrics| {
+        metrics.get("store_unwritable", &[]) == 1 && metrics.get("store_disk_full", &[]) == 1
+    });
+    let ready = sidecar.get("/readyz");
+    assert!(
+        ready.status == 503
+            && ready.body.contains(store.to_str().unwrap())
+            && ready.body.contains("No space left"),
+        "{}",
+        ready.body
+    );
+    let forms = sidecar.address("forms");
+    std::thread::scope(|scope| {
+        let waiting = scope.spawn(|| send(forms, "/waits"));
+        // Longer than several attempts.
+        std::thread::sleep(Duration::from_millis(2500));
+        assert!(!waiting.is_finished(), "acknowledged without room");
+        assert_eq!(sidecar.metrics().sink("down", "dropped_disk_full"), 0);
+        assert!(sidecar.resident_bytes() < MOST_MEMORY);
+        disk.grow("128m");
+        assert!(waiting.join().unwrap(), "acknowledged when there is room");
+    });
+    let mut left = LINES + 1;
+    let records = received(address, |_| {
+        left -= 1;
+        left == 0
+    });
+    let mut seen: HashMap<&str, u64> = HashMap::new();
+    for record in &records {
+        *seen
+            .entry(record["url"]["path"].as_str().unwrap())
+            .or_default() += 1;
+    }
+    assert_eq!(seen.get("/waits"), Some(&1));
+    for at in 0..LINES {
+        let path = format!("/line/{at}");
+        assert_eq!(seen.get(path.as_str()), Some(&1), "{path}");
+    }
+    let metrics = sidecar.settled();
+    assert_eq!(metrics.get("store_unwritable", &[]), 0);
+    until("readiness", || {
+        (sidecar.get("/readyz").status == 200).then_some(())
+    });
+    let log = sidecar.log();
+    let said = log.matches("the journal cannot be written").count();
+    assert_eq!(said, 1, "{log}");
+    assert!(sidecar.stop().success());
+}
