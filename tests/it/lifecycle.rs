@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use integration_tests::command::{fixture, rules, run_within};
 use integration_tests::http::Client;
+use integration_tests::sidecar::Builder;
 use integration_tests::versions::with_version;
 use integration_tests::{Output, Sidecar, until};
 use nix::sys::signal::Signal;
@@ -17,7 +18,12 @@ const PATIENCE: Duration = Duration::from_secs(200);
 const AMPLE: &str = "limits = { frame_milliseconds = 250, event_microseconds = 100000 }";
 
 /// A rules directory of its own, with the project's rules and the witness.
-fn start(directory: &Path) -> Sidecar {
+pub(crate) fn start(directory: &Path) -> Sidecar {
+    lay_out(directory);
+    configured(directory).start()
+}
+
+pub(crate) fn lay_out(directory: &Path) {
     let own = directory.join("rules");
     std::fs::create_dir(&own).unwrap();
     for entry in std::fs::read_dir(rules()).unwrap() {
@@ -27,6 +33,10 @@ fn start(directory: &Path) -> Sidecar {
         }
     }
     std::fs::copy(fixture("witness"), own.join("witness.wasm")).unwrap();
+}
+
+pub(crate) fn configured(directory: &Path) -> Builder {
+    let own = directory.join("rules");
     Sidecar::in_directory(directory)
         .top(&format!(
             "rules_directory = {own:?}\nlifecycle.interval_ms = 50"
@@ -34,10 +44,9 @@ fn start(directory: &Path) -> Sidecar {
         .source("mirror", "type = \"mirror\"\nlisten = \"127.0.0.1:0\"")
         .section(&format!("[[rules]]\nid = \"witness\"\n{AMPLE}"))
         .json_file("all")
-        .start()
 }
 
-fn send(sidecar: &Sidecar, path: &str, count: usize) {
+pub(crate) fn send(sidecar: &Sidecar, path: &str, count: usize) {
     let mut client = Client::connect(sidecar.address("mirror"));
     let path = format!("X-Original-URI: {path}");
     for _ in 0..count {
@@ -60,7 +69,7 @@ fn records(sidecar: &Sidecar) -> Vec<Value> {
 }
 
 /// Versions of the witness's findings, in order.
-fn versions(sidecar: &Sidecar) -> Vec<String> {
+pub(crate) fn versions(sidecar: &Sidecar) -> Vec<String> {
     records(sidecar)
         .iter()
         .filter(|record| record["rule"]["id"] == "witness")
@@ -69,17 +78,17 @@ fn versions(sidecar: &Sidecar) -> Vec<String> {
 }
 
 /// The sidecar's own events with this action.
-fn audited(sidecar: &Sidecar, action: &str) -> Vec<Value> {
+pub(crate) fn audited(sidecar: &Sidecar, action: &str) -> Vec<Value> {
     let mut records = records(sidecar);
     records.retain(|record| record["event"]["action"] == action && record["rule"].is_null());
     records
 }
 
-fn witness(version: u32) -> Vec<u8> {
+pub(crate) fn witness(version: u32) -> Vec<u8> {
     with_version(&std::fs::read(fixture("witness")).unwrap(), version)
 }
 
-fn until_version(sidecar: &Sidecar, version: &str) {
+pub(crate) fn until_version(sidecar: &Sidecar, version: &str) {
     until(&format!("a finding of {version}"), || {
         send(sidecar, "/page", 1);
         std::thread::sleep(Duration::from_millis(50));
@@ -90,7 +99,7 @@ fn until_version(sidecar: &Sidecar, version: &str) {
     });
 }
 
-fn operate(directory: &Path, arguments: &[&str]) -> Output {
+pub(crate) fn operate(directory: &Path, arguments: &[&str]) -> Output {
     let mut command = integration_tests::command::command(directory);
     command.args(arguments).args(["--config", "sidewatch.toml"]);
     run_within(&mut command, b"", PATIENCE)
@@ -183,6 +192,12 @@ fn an_operator_swaps_rolls_back_switches_and_compares() {
     assert!(top.contains("events/s") && top.contains("witness"), "{top}");
     let unknown = operate(directory, &["rules", "rollback", "nobody"]);
     assert_eq!(unknown.code, 1);
+    until("the event about what was not done", || {
+        let told = audited(&sidecar, "rule-change-failed");
+        told.iter()
+            .any(|event| event["labels"]["rule"] == "nobody")
+            .then_some(())
+    });
     for action in [
         "shadow-started",
         "rule-swapped",

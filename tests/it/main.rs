@@ -26,6 +26,7 @@ mod gap;
 mod harmless;
 mod health;
 mod lifecycle;
+mod lifecycle_restart;
 mod mattermost;
 mod mirror;
 mod misbehaving;

@@ -4,12 +4,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use integration_tests::command::fixture;
+use integration_tests::command::{fixture, rules as shipped};
 use integration_tests::versions::with_version;
 use serde_json::json;
 use sidewatch_engine::{
-    Change, Effect, Engine, EngineSettings, Exchange, FailurePolicy, RawFinding, RuleLimits,
-    RuleSet,
+    Change, CompileWorker, Effect, Engine, EngineSettings, Exchange, FailurePolicy, KeptState,
+    RawFinding, RuleLimits, RuleSet,
 };
 use sidewatch_event::{Event, EvidenceValue, Field};
 
@@ -78,7 +78,7 @@ fn change(rules: &mut RuleSet, change: Change) -> Effect {
         exchange.between_frames(rules);
         std::thread::yield_now();
     }
-    asked.join().unwrap().unwrap().remove(0)
+    asked.join().unwrap().unwrap().effects.remove(0)
 }
 
 #[test]
@@ -271,4 +271,149 @@ fn a_rule_without_a_version_before_is_switched_off_at_last() {
     assert!(!rules.detections[0].is_on());
     evaluate(&mut rules, 42, 14);
     assert!(rules.announcements.is_empty());
+}
+
+/// `failed-logins`, which keeps states by user, and `session-moved` under its
+/// name, which keeps them by session.
+fn by_user_and_by_session(engine: &Engine) -> [Box<sidewatch_engine::DetectionRule>; 2] {
+    let (name, other) = (b"failed-logins", b"session-moved");
+    ["failed-logins", "session-moved"].map(|file| {
+        let path = shipped().join(format!("{file}.wasm"));
+        let mut component = std::fs::read(path).unwrap();
+        for at in 0..component.len() - name.len() {
+            if component[at..].starts_with(other) {
+                component[at..at + name.len()].copy_from_slice(name);
+            }
+        }
+        let loaded = engine.load(&component).unwrap();
+        Box::new(loaded.detection(&json!({}), RuleLimits::default()).unwrap())
+    })
+}
+
+fn remember(rules: &mut RuleSet, keys: std::ops::Range<u64>) {
+    for key in keys {
+        let state = KeptState {
+            bytes: b"state",
+            changed: 1,
+            created: 1,
+            changes: 1,
+        };
+        rules.detections[0].states_mut().restore(key, state);
+    }
+}
+
+fn forgotten(rules: &mut RuleSet) -> Vec<u64> {
+    let mut keys = Vec::new();
+    rules.drain_forgotten(|id, key| {
+        assert_eq!(&**id, "failed-logins");
+        keys.push(key);
+    });
+    keys
+}
+
+#[test]
+fn states_under_another_key_come_back_with_their_version_or_are_told_as_forgotten() {
+    let engine = engine();
+    let [by_user, by_session] = by_user_and_by_session(&engine);
+    assert_ne!(by_user.descriptor.key, by_session.descriptor.key);
+    let mut rules = RuleSet::default();
+    rules.detections.push(*by_user);
+    rules.remember_changes();
+    remember(&mut rules, 0..5);
+    drop(change(&mut rules, Change::Put(by_session)));
+    assert!(rules.detections[0].states_mut().is_empty());
+    remember(&mut rules, 100..103);
+    evaluate(&mut rules, 0, 7);
+    assert!(forgotten(&mut rules).is_empty(), "it may still come back");
+    let back = change(&mut rules, Change::RollBack("failed-logins".to_owned()));
+    assert!(matches!(back, Effect::RolledBack { .. }), "{back:?}");
+    assert_eq!(rules.detections[0].states_mut().len(), 5);
+    assert_eq!(forgotten(&mut rules), [100, 101, 102]);
+
+    // After its probation it has its own states and no others.
+    let [_, by_session] = by_user_and_by_session(&engine);
+    drop(change(&mut rules, Change::Put(by_session)));
+    rules.set_probation(Duration::ZERO);
+    evaluate(&mut rules, 7, 7);
+    assert_eq!(forgotten(&mut rules), [0, 1, 2, 3, 4]);
+    drop(change(
+        &mut rules,
+        Change::RollBack("failed-logins".to_owned()),
+    ));
+    assert!(rules.detections[0].states_mut().is_empty());
+}
+
+#[test]
+fn what_somebody_switched_off_stays_off_through_a_swap_and_a_rollback() {
+    let engine = engine();
+    let mut rules = RuleSet::default();
+    rules.detections.push(*witness(&engine, 1_000));
+    let switch = |on| Change::Switch {
+        id: "witness".to_owned(),
+        on,
+    };
+    drop(change(&mut rules, switch(false)));
+    drop(change(&mut rules, Change::Put(witness(&engine, 2_000))));
+    assert!(evaluate(&mut rules, 0, 7).is_empty());
+    drop(change(&mut rules, Change::RollBack("witness".to_owned())));
+    assert!(evaluate(&mut rules, 7, 7).is_empty());
+    drop(change(&mut rules, switch(true)));
+    assert_eq!(evaluate(&mut rules, 14, 7).len(), 7);
+}
+
+#[test]
+fn states_of_an_earlier_run_wait_for_a_rule_that_comes_later() {
+    let engine = engine();
+    // What the rule itself writes, taken from a run.
+    let mut rules = RuleSet::default();
+    rules.detections.push(*witness(&engine, 1_000));
+    rules.remember_changes();
+    evaluate(&mut rules, 0, 70);
+    let mut later = RuleSet::default();
+    let states = rules.detections[0].states_mut();
+    states.drain_changes(|key, state| {
+        let waiting = later.waiting_states("witness").unwrap();
+        waiting.restore(key, state.unwrap());
+    });
+    drop(change(&mut later, Change::Put(witness(&engine, 1_001))));
+    assert!(
+        evaluate(&mut later, 70, 7)
+            .iter()
+            .all(|one| seen(one) == 11)
+    );
+}
+
+#[test]
+fn whoever_asks_for_a_change_hears_first_what_happened_before() {
+    let engine = engine();
+    let mut rules = RuleSet::default();
+    let policy = FailurePolicy::default();
+    let rule = |mode, when| misbehaving(&engine, mode, when, policy);
+    rules.detections.push(*rule("panic", "marked"));
+    drop(change(&mut rules, Change::Put(rule("panic", "always"))));
+    evaluate(&mut rules, 0, 256);
+    let exchange = Arc::new(Exchange::default());
+    let asking = Arc::clone(&exchange);
+    let next = Change::Put(rule("memory", "marked"));
+    let asked = std::thread::spawn(move || asking.request(vec![next], PATIENCE));
+    while !asked.is_finished() {
+        exchange.between_frames(&mut rules);
+        std::thread::yield_now();
+    }
+    let answered = asked.join().unwrap().unwrap();
+    assert_eq!(answered.before.len(), 1);
+    assert!(answered.before[0].restored.is_some());
+    assert!(exchange.announcements().is_empty(), "told once");
+}
+
+#[test]
+fn without_a_process_of_its_own_nothing_is_compiled() {
+    let nowhere = std::path::PathBuf::from("/nowhere/sidewatch");
+    let engine = Engine::new(&EngineSettings {
+        compile_worker: Some(CompileWorker::new(nowhere, Vec::new())),
+        ..EngineSettings::default()
+    })
+    .unwrap();
+    let error = engine.load_file(&fixture("witness")).unwrap_err();
+    assert!(error.to_string().contains("process of its own"), "{error}");
 }

@@ -6,10 +6,13 @@
 //! it a thousand times. The numbers are printed.
 
 use std::collections::HashMap;
+use std::fs::File;
+use std::io::Read as _;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
+use chrono::DateTime;
 use integration_tests::command::{fixture, run_within};
 use integration_tests::versions::with_version;
 use integration_tests::{Nginx, Sidecar};
@@ -57,6 +60,42 @@ fn traffic(nginx: &Nginx, stop: &AtomicBool) -> Vec<Duration> {
     took
 }
 
+/// An event of the sink's file: when it was received, and how long after that
+/// it was there to be read.
+struct Delivered {
+    received: SystemTime,
+    took: Duration,
+}
+
+/// Reads the file as it grows until told to stop.
+fn follow(path: &Path, stop: &AtomicBool) -> Vec<Delivered> {
+    let mut delivered = Vec::new();
+    let mut file = None;
+    let mut rest = Vec::new();
+    while !stop.load(Ordering::Relaxed) {
+        if file.is_none() {
+            file = File::open(path).ok();
+        }
+        if let Some(file) = &mut file {
+            file.read_to_end(&mut rest).unwrap();
+        }
+        let now = SystemTime::now();
+        while let Some(end) = rest.iter().position(|byte| *byte == b'\n') {
+            let line: Vec<u8> = rest.drain(..=end).collect();
+            let record: Value = serde_json::from_slice(&line).unwrap();
+            let is_request = record["rule"].is_null() && record["url"]["path"].is_string();
+            let Some(time) = record["event"]["ingested"].as_str().filter(|_| is_request) else {
+                continue;
+            };
+            let received = SystemTime::from(DateTime::parse_from_rfc3339(time).unwrap());
+            let took = now.duration_since(received).unwrap_or_default();
+            delivered.push(Delivered { received, took });
+        }
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    delivered
+}
+
 fn swap(directory: &Path, file: &str) {
     let mut command = integration_tests::command::command(directory);
     command.args([
@@ -100,13 +139,16 @@ fn swaps_under_traffic_lose_nothing_and_take_nothing_twice() {
         std::fs::write(file, with_version(&component, version)).unwrap();
     }
     let swaps = swaps_wanted();
-    let stop = AtomicBool::new(false);
-    let (mut quiet, mut busy) = std::thread::scope(|scope| {
+    let (stop, read) = (AtomicBool::new(false), AtomicBool::new(false));
+    let path = directory.join("all.json");
+    let (mut quiet, mut busy, first_swap, delivered, metrics) = std::thread::scope(|scope| {
+        let following = scope.spawn(|| follow(&path, &read));
         let running = scope.spawn(|| traffic(&nginx, &stop));
         std::thread::sleep(Duration::from_secs(2));
         stop.store(true, Ordering::Relaxed);
         let quiet = running.join().unwrap();
         stop.store(false, Ordering::Relaxed);
+        let first_swap = SystemTime::now();
         let running = scope.spawn(|| traffic(&nginx, &stop));
         for number in 0..swaps {
             swap(
@@ -115,10 +157,13 @@ fn swaps_under_traffic_lose_nothing_and_take_nothing_twice() {
             );
         }
         stop.store(true, Ordering::Relaxed);
-        (quiet, running.join().unwrap())
+        let busy = running.join().unwrap();
+        let metrics = sidecar.settled();
+        std::thread::sleep(Duration::from_millis(200));
+        read.store(true, Ordering::Relaxed);
+        (quiet, busy, first_swap, following.join().unwrap(), metrics)
     });
     let requests = (quiet.len() + busy.len()) as u64;
-    let metrics = sidecar.settled();
     let records: Vec<Value> = sidecar
         .lines("all")
         .iter()
@@ -148,6 +193,19 @@ fn swaps_under_traffic_lose_nothing_and_take_nothing_twice() {
         percentile(&mut busy, 0.99),
         percentile(&mut quiet, 0.5),
         percentile(&mut quiet, 0.99),
+    );
+    assert_eq!(delivered.len() as u64, requests, "events read as they came");
+    let p99 = |swapping: bool| {
+        let phase = delivered
+            .iter()
+            .filter(|one| (one.received >= first_swap) == swapping);
+        let mut took: Vec<Duration> = phase.map(|one| one.took).collect();
+        percentile(&mut took, 0.99)
+    };
+    let (with, without) = (p99(true), p99(false));
+    println!(
+        "an event took p99 {with:?} from receipt to the sink's file, {without:?} without swaps: {:.2} times as long",
+        with.as_secs_f64() / without.as_secs_f64().max(0.001)
     );
     assert!(sidecar.stop().success());
 }

@@ -9,11 +9,18 @@
 use std::fs::{self, OpenOptions};
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
 
 use sha2::{Digest, Sha256};
 
 /// Largest artifact that is read back, in bytes.
 const LARGEST: u64 = 64 << 20;
+
+/// Most artifacts kept, and most bytes of them; the longest unused go first.
+const MOST: usize = 256;
+const MOST_BYTES: u64 = 1 << 30;
+/// Age after which an unfinished file is nobody's any more.
+const ABANDONED: Duration = Duration::from_secs(600);
 
 /// SHA-256 of a component's bytes.
 pub type RuleDigest = [u8; 32];
@@ -59,10 +66,51 @@ impl CompiledCache {
         builder.create(directory)?;
         refuse_foreign(directory)?;
         let key = read_or_make_key(&directory.join("cache.key"))?;
-        Ok(Self {
+        let cache = Self {
             directory: directory.to_owned(),
             key,
-        })
+        };
+        cache.remove_abandoned();
+        cache.shrink(MOST, MOST_BYTES);
+        Ok(cache)
+    }
+
+    /// Files whose name holds `part`, with age and size.
+    fn files(&self, part: &str) -> Vec<(SystemTime, u64, PathBuf)> {
+        let entries = fs::read_dir(&self.directory)
+            .into_iter()
+            .flatten()
+            .flatten();
+        entries
+            .filter(|entry| entry.file_name().to_string_lossy().contains(part))
+            .filter_map(|entry| {
+                let found = entry.metadata().ok()?;
+                Some((found.modified().ok()?, found.len(), entry.path()))
+            })
+            .collect()
+    }
+
+    /// What a process that ended in the middle of writing left.
+    fn remove_abandoned(&self) {
+        for (written, _, path) in self.files(".part-") {
+            if written.elapsed().is_ok_and(|age| age > ABANDONED) {
+                drop(fs::remove_file(path));
+            }
+        }
+    }
+
+    /// Removes what was not used for the longest time.
+    fn shrink(&self, most: usize, most_bytes: u64) {
+        let mut kept = self.files(".cwasm");
+        kept.sort();
+        let mut together = 0;
+        for (at, (_, bytes, path)) in kept.into_iter().rev().enumerate() {
+            together += bytes;
+            // The latest stays, however large it is.
+            if at >= most.max(1) || (at > 0 && together > most_bytes) {
+                drop(fs::remove_file(path));
+            }
+        }
     }
 
     fn path(&self, rule: &RuleDigest, compiler: u64) -> PathBuf {
@@ -83,7 +131,8 @@ impl CompiledCache {
     /// The authentic artifact for a rule and compiler, if there is one.
     #[must_use]
     pub fn read(&self, rule: &RuleDigest, compiler: u64) -> Option<Vec<u8>> {
-        let file = fs::File::open(self.path(rule, compiler)).ok()?;
+        let path = self.path(rule, compiler);
+        let file = fs::File::open(&path).ok()?;
         let mut bytes = Vec::new();
         file.take(LARGEST + 1).read_to_end(&mut bytes).ok()?;
         if bytes.len() as u64 > LARGEST {
@@ -96,6 +145,10 @@ impl CompiledCache {
             return None;
         }
         bytes.truncate(bytes.len() - 32);
+        // It is in use: what is not goes first.
+        if let Ok(file) = OpenOptions::new().append(true).open(&path) {
+            drop(file.set_modified(SystemTime::now()));
+        }
         Some(bytes)
     }
 
@@ -111,7 +164,9 @@ impl CompiledCache {
         file.write_all(artifact)?;
         file.write_all(code.as_bytes())?;
         drop(file);
-        fs::rename(&temporary, &path)
+        fs::rename(&temporary, &path)?;
+        self.shrink(MOST, MOST_BYTES);
+        Ok(())
     }
 }
 
@@ -233,6 +288,36 @@ mod tests {
         }
         fs::write(&path, &good[..10]).unwrap();
         assert_eq!(cache.read(&rule, 7), None);
+    }
+
+    #[test]
+    fn what_is_not_used_goes_and_so_does_what_was_never_finished() {
+        let directory = tempfile::tempdir().unwrap();
+        let cache = CompiledCache::open(directory.path()).unwrap();
+        let hours_ago = |path: &Path, hours: u64| {
+            let time = SystemTime::now() - Duration::from_secs(3600 * hours);
+            let file = OpenOptions::new().append(true).open(path).unwrap();
+            file.set_modified(time).unwrap();
+        };
+        let rules = [b"a", b"b", b"c", b"d"].map(|bytes| digest(bytes));
+        for (rule, hours) in rules.iter().zip([4, 3, 2, 1]) {
+            cache.write(rule, 7, b"machine code").unwrap();
+            hours_ago(&cache.path(rule, 7), hours);
+        }
+        assert!(cache.read(&rules[0], 7).is_some(), "used just now");
+        cache.shrink(3, u64::MAX);
+        let kept = |cache: &CompiledCache| rules.map(|rule| cache.path(&rule, 7).exists());
+        assert_eq!(kept(&cache), [true, false, true, true]);
+        cache.shrink(3, 2 * 44);
+        assert_eq!(kept(&cache), [true, false, false, true]);
+
+        let part = |number: u32| directory.path().join(format!("x.part-{number}"));
+        fs::write(part(1), "half").unwrap();
+        fs::write(part(2), "half").unwrap();
+        hours_ago(&part(1), 1);
+        let cache = CompiledCache::open(directory.path()).unwrap();
+        assert_eq!((part(1).exists(), part(2).exists()), (false, true));
+        assert_eq!(kept(&cache), [true, false, false, true]);
     }
 
     #[test]

@@ -83,6 +83,8 @@ pub struct DetectionRule {
     pub(crate) judged: (u64, u64),
     /// Switched off, it sees no events.
     on: bool,
+    /// Somebody wished it off: its next version is off, too.
+    unwanted: bool,
 }
 
 impl std::fmt::Debug for DetectionRule {
@@ -129,6 +131,7 @@ impl DetectionRule {
             verdict: Verdict::Fine,
             judged: (0, 0),
             on: true,
+            unwanted: false,
         })
     }
 
@@ -399,25 +402,43 @@ impl DetectionRule {
         self.failure_rate = FailureRate::new(self.limits.failures);
     }
 
-    /// Goes on where another version is: its states and its counters. Where
-    /// the key differs, the states are of no use and are forgotten.
+    /// As [`Self::switch`], because somebody wishes it.
+    pub(crate) fn wish(&mut self, on: bool) {
+        self.unwanted = !on;
+        self.switch(on);
+    }
+
+    /// Goes on where another version is: its counters, whether it is wished
+    /// off, and its states. Where the key differs those are of no use; both
+    /// keep their own.
     pub(crate) fn take_over(&mut self, other: &mut Self) {
         self.counters = Arc::clone(&other.counters);
-        let none = States::new(0, 0);
-        let mut states = std::mem::replace(&mut other.states, none);
-        if self.descriptor.key != other.descriptor.key {
-            states.clear();
+        if self.has_key_of(other) {
+            self.adopt(other.give_states());
         }
+        self.wish(!other.unwanted);
+        self.verdict = Verdict::Fine;
+    }
+
+    pub(crate) fn has_key_of(&self, other: &Self) -> bool {
+        self.descriptor.key == other.descriptor.key
+    }
+
+    /// Its states, which it has no more.
+    pub(crate) fn give_states(&mut self) -> States {
+        std::mem::replace(&mut self.states, States::new(0, 0))
+    }
+
+    /// These are its states now.
+    pub(crate) fn adopt(&mut self, mut states: States) {
         states.set_bounds(self.limits.state_bytes, self.descriptor.state_ttl);
         self.states = states;
-        self.switch(true);
-        self.verdict = Verdict::Fine;
     }
 
     /// Takes up the states another version has for these events, where it has
     /// none of its own.
     pub(crate) fn take_up_states(&mut self, other: &Self, events: &[Box<Event>]) {
-        if self.descriptor.key != other.descriptor.key {
+        if !self.has_key_of(other) {
             return;
         }
         for event in events {

@@ -6,7 +6,7 @@
 //! throwing it away. While nothing is asked, that costs one atomic read.
 
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{SyncSender, sync_channel};
+use std::sync::mpsc::{SyncSender, TrySendError, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -71,9 +71,18 @@ pub enum Effect {
     Refused(String),
 }
 
+/// What became of changes.
+#[derive(Debug, Default)]
+pub struct Answered {
+    /// What the rules did of themselves before, and nobody was told yet.
+    pub before: Vec<Announcement>,
+    /// One for each change.
+    pub effects: Vec<Effect>,
+}
+
 struct Request {
     changes: Vec<Change>,
-    answer: SyncSender<Vec<Effect>>,
+    answer: SyncSender<Answered>,
 }
 
 /// Nobody took the changes in time; none was made.
@@ -97,7 +106,7 @@ impl std::fmt::Debug for Exchange {
 
 impl Exchange {
     /// Asks for changes, which are made together between two frames, and waits
-    /// for their effects.
+    /// for their effects; whoever asks has to mind what happened before them.
     ///
     /// # Errors
     /// Nobody folds, or not for as long as the patience lasts.
@@ -105,7 +114,7 @@ impl Exchange {
         &self,
         changes: Vec<Change>,
         patience: Duration,
-    ) -> Result<Vec<Effect>, Unanswered> {
+    ) -> Result<Answered, Unanswered> {
         let (answer, effects) = sync_channel(1);
         let mut requests = self.requests.lock().unwrap_or_else(PoisonError::into_inner);
         requests.push(Request { changes, answer });
@@ -125,11 +134,7 @@ impl Exchange {
     /// batches.
     pub fn between_frames(&self, rules: &mut RuleSet) {
         if !rules.announcements.is_empty() {
-            let mut told = self
-                .announcements
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner);
-            told.append(&mut rules.announcements);
+            self.tell(std::mem::take(&mut rules.announcements));
         }
         if !self.waiting.load(Ordering::Acquire) {
             return;
@@ -137,13 +142,27 @@ impl Exchange {
         let mut requests = self.requests.lock().unwrap_or_else(PoisonError::into_inner);
         self.waiting.store(false, Ordering::Release);
         for Request { changes, answer } in requests.drain(..) {
-            let effects = changes
-                .into_iter()
-                .map(|change| rules.apply(change))
-                .collect();
-            // Whoever lost patience meanwhile gets nothing.
-            drop(answer.try_send(effects));
+            let answered = Answered {
+                before: self.announcements(),
+                effects: changes
+                    .into_iter()
+                    .map(|change| rules.apply(change))
+                    .collect(),
+            };
+            // Whoever lost patience meanwhile gets nothing, but is told later.
+            if let Err(lost) = answer.try_send(answered) {
+                let (TrySendError::Full(lost) | TrySendError::Disconnected(lost)) = lost;
+                self.tell(lost.before);
+            }
         }
+    }
+
+    fn tell(&self, mut announced: Vec<Announcement>) {
+        let mut told = self
+            .announcements
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        told.append(&mut announced);
     }
 
     /// What the rules in force did of themselves since the last call.

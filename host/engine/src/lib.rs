@@ -35,7 +35,7 @@ mod suspension;
 pub use canary::{CanaryReport, SampledState, canary};
 pub use compile_worker::CompileWorker;
 pub use detection::{DetectionRule, RawFinding};
-pub use exchange::{Change, Effect, Exchange, Unanswered};
+pub use exchange::{Answered, Change, Effect, Exchange, Unanswered};
 pub use failure_rate::FailurePolicy;
 pub use fault::{FailedEvent, Fault, RuleCounters};
 pub use limits::RuleLimits;

@@ -15,7 +15,7 @@ use std::time::Duration;
 
 use cpu_time::ThreadTime;
 use serde::de::Error as _;
-use serde::{Deserialize, Deserializer};
+use serde::{Deserialize, Deserializer, Serialize};
 use wasmtime::{Engine, Store, StoreLimits, StoreLimitsBuilder, UpdateDeadline};
 
 use crate::failure_rate::FailurePolicy;
@@ -24,7 +24,7 @@ use crate::failure_rate::FailurePolicy;
 pub const TICK: Duration = Duration::from_millis(1);
 
 /// What one rule may use.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct RuleLimits {
     /// Milliseconds of processor time one frame may take.

@@ -404,10 +404,7 @@ impl Engine {
         let artifact = match worker.compile(bytes) {
             Ok(artifact) => artifact,
             Err(CompileError::Malformed(message)) => return Err(LoadError::Malformed(message)),
-            Err(CompileError::Process(error)) => {
-                tracing::warn!(%error, "cannot compile a rule in a process of its own; it is compiled in this one");
-                return Component::new(&self.wasmtime, bytes).map_err(malformed);
-            }
+            // Nor is it compiled here, without limits, when there is no child.
             Err(error) => return Err(LoadError::Compile(error)),
         };
         #[expect(

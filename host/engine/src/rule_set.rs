@@ -6,6 +6,7 @@
 //! whichever version is in force; versions that were replaced, and rules that
 //! were taken out, wait for their return.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -15,9 +16,11 @@ use crate::canary::SampledState;
 use crate::detection::{DetectionRule, RawFinding, numbers};
 use crate::exchange::{Change, Effect};
 use crate::failure_rate::Verdict;
+use crate::limits::RuleLimits;
 use crate::mapping::MappingRule;
 use crate::rows::{EventNumbers, Row};
 use crate::shadow::Shadow;
+use crate::state::States;
 
 /// How long after a change the rule may take itself back to the version before.
 const PROBATION: Duration = Duration::from_secs(3600);
@@ -64,6 +67,12 @@ pub struct RuleSet {
     /// Rules taken out.
     parked: Vec<Box<DetectionRule>>,
     shadows: Vec<Shadow>,
+    /// States of earlier runs whose rule is not in force.
+    waiting: BTreeMap<String, States>,
+    /// States that went for good, to be told to whoever keeps them.
+    forgotten: Vec<(Arc<str>, States)>,
+    /// How long changes are on probation; [`PROBATION`] when nothing is said.
+    probation: Option<Duration>,
     /// Whether changed states are told to somebody who keeps them.
     remembers: bool,
     /// Numbers of the events of a batch; kept for its room.
@@ -74,6 +83,9 @@ pub struct RuleSet {
 struct Before {
     rule: Box<DetectionRule>,
     replaced: Instant,
+    /// It has states of its own: they are under other keys than those of the
+    /// version in force.
+    states: bool,
 }
 
 impl RuleSet {
@@ -89,6 +101,7 @@ impl RuleSet {
                         .is_some_and(|source| sources.iter().any(|admitted| admitted == source))
             });
         }
+        self.forget_after_probation();
         if self.detections.is_empty() {
             return;
         }
@@ -130,6 +143,71 @@ impl RuleSet {
         }
     }
 
+    /// How long after a change the rule may take itself back; an hour unless
+    /// something else is said here.
+    pub fn set_probation(&mut self, probation: Duration) {
+        self.probation = Some(probation);
+    }
+
+    fn probation(&self) -> Duration {
+        self.probation.unwrap_or(PROBATION)
+    }
+
+    /// States of an earlier run for a rule that is not in force but may come;
+    /// none when too many wait.
+    pub fn waiting_states(&mut self, id: &str) -> Option<&mut States> {
+        if !self.waiting.contains_key(id) {
+            if self.waiting.len() >= MOST_PARKED {
+                return None;
+            }
+            let states = States::new(RuleLimits::default().state_bytes, u64::MAX);
+            self.waiting.insert(id.to_owned(), states);
+        }
+        self.waiting.get_mut(id)
+    }
+
+    /// Tells the keys of states that went with a version of their rule.
+    pub fn drain_forgotten(&mut self, mut tell: impl FnMut(&Arc<str>, u64)) {
+        for (id, mut states) in self.forgotten.drain(..) {
+            states.clear();
+            states.drain_changes(|key, _| tell(&id, key));
+        }
+    }
+
+    /// What a version that goes for good kept for itself is told as forgotten.
+    fn forget(&mut self, gone: &mut DetectionRule) {
+        let states = gone.give_states();
+        if self.remembers && !states.is_empty() {
+            let id = Arc::clone(&gone.descriptor.id);
+            self.forgotten.push((id, states));
+        }
+    }
+
+    fn retire_before(&mut self, id: &str) -> Option<Box<DetectionRule>> {
+        let of_rule = |before: &Before| *before.rule.descriptor.id == *id;
+        let at = self.before.iter().position(of_rule)?;
+        let mut rule = self.before.swap_remove(at).rule;
+        self.forget(&mut rule);
+        Some(rule)
+    }
+
+    /// States under keys of the version before are kept no longer than it may
+    /// come back by itself.
+    fn forget_after_probation(&mut self) {
+        let probation = self.probation();
+        let mut gone = Vec::new();
+        for before in &mut self.before {
+            if before.states && before.replaced.elapsed() >= probation {
+                before.states = false;
+                let id = Arc::clone(&before.rule.descriptor.id);
+                gone.push((id, before.rule.give_states()));
+            }
+        }
+        if self.remembers {
+            self.forgotten.append(&mut gone);
+        }
+    }
+
     /// Takes failing rules back, or switches them off.
     fn answer_failures(&mut self) {
         for at in 0..self.detections.len() {
@@ -148,7 +226,7 @@ impl RuleSet {
                 .last()
                 .map_or_else(String::new, |last| last.fault.to_string());
             let on_probation = self.before.iter().any(|before| {
-                before.rule.descriptor.id == id && before.replaced.elapsed() < PROBATION
+                before.rule.descriptor.id == id && before.replaced.elapsed() < self.probation()
             });
             let restored = if on_probation {
                 self.roll_back(&id).map(|(version, _)| version)
@@ -188,10 +266,12 @@ impl RuleSet {
         let mut before = self.before.swap_remove(position).rule;
         before.take_over(rule);
         std::mem::swap(rule, &mut *before);
-        Some((
+        let versions = (
             Arc::clone(&rule.descriptor.version),
             Arc::clone(&before.descriptor.version),
-        ))
+        );
+        self.forget(&mut before);
+        Some(versions)
     }
 
     pub(crate) fn apply(&mut self, change: Change) -> Effect {
@@ -213,7 +293,7 @@ impl RuleSet {
             Change::Switch { id, on } => match self.position(&id) {
                 Some(at) => {
                     if let Some(rule) = self.detections.get_mut(at) {
-                        rule.switch(on);
+                        rule.wish(on);
                     }
                     Effect::Done(Vec::new())
                 }
@@ -257,14 +337,15 @@ impl RuleSet {
         {
             rule.take_over(in_force);
             std::mem::swap(in_force, &mut *rule);
-            let older = self
-                .before
-                .iter()
-                .position(|before| before.rule.descriptor.id == id);
-            retired.extend(older.map(|at| self.before.swap_remove(at).rule));
+            if self.remembers {
+                in_force.states_mut().remember_changes();
+            }
+            let states = !in_force.has_key_of(&rule);
+            retired.extend(self.retire_before(&id));
             self.before.push(Before {
                 rule,
                 replaced: Instant::now(),
+                states,
             });
             return retired;
         }
@@ -275,7 +356,10 @@ impl RuleSet {
         {
             let mut parked = self.parked.swap_remove(at);
             rule.take_over(&mut parked);
+            self.forget(&mut parked);
             retired.push(parked);
+        } else if let Some(states) = self.waiting.remove(&*id) {
+            rule.adopt(states);
         }
         if self.remembers {
             rule.states_mut().remember_changes();
@@ -294,9 +378,7 @@ impl RuleSet {
             retired.push(self.parked.remove(0));
         }
         let of_rule = |rule: &DetectionRule| *rule.descriptor.id == *id;
-        if let Some(at) = self.before.iter().position(|before| of_rule(&before.rule)) {
-            retired.push(self.before.swap_remove(at).rule);
-        }
+        retired.extend(self.retire_before(id));
         if let Some(at) = self.shadows.iter().position(|shadow| of_rule(&shadow.rule)) {
             retired.push(self.shadows.swap_remove(at).rule);
         }

@@ -35,6 +35,10 @@ use crate::pipeline::taps::Taps;
 const LONGEST: u64 = 1 << 20;
 /// How long a peer may take to ask.
 const PATIENCE: Duration = Duration::from_secs(5);
+/// How long a peer may take to read an answer, and a record of a tap: somebody
+/// may have stopped the terminal for a moment.
+const READING: Duration = Duration::from_secs(10);
+const WATCHING: Duration = Duration::from_secs(60);
 /// How long the commit of what is offered again may take.
 const COMMIT: Duration = Duration::from_secs(10);
 
@@ -197,11 +201,13 @@ async fn converse(
     let mut line = String::new();
     tokio::time::timeout(PATIENCE, reader.read_line(&mut line)).await??;
     let request = match serde_json::from_str(&line) {
-        Ok(ControlRequest::Tap { filter }) => return tap(writing, &subjects.taps, &filter).await,
+        Ok(ControlRequest::Tap { filter }) => {
+            return tap(reader, writing, &subjects.taps, &filter).await;
+        }
         Ok(request) => request,
         Err(error) => {
             let answer = json!({ "error": error.to_string() });
-            return writing.write_all(format!("{answer}\n").as_bytes()).await;
+            return tell(&mut writing, &answer, READING).await;
         }
     };
     let answered = tokio::task::spawn_blocking(move || match (request, subjects.store) {
@@ -210,42 +216,63 @@ async fn converse(
         (_, None) => json!({ "error": "nothing is kept: set `data_directory`" }),
     });
     let answer = answered.await.map_err(std::io::Error::other)?;
-    writing.write_all(format!("{answer}\n").as_bytes()).await
+    tell(&mut writing, &answer, READING).await
+}
+
+/// Writes a line, unless the peer does not read.
+async fn tell(
+    writing: &mut (impl AsyncWrite + Unpin),
+    answer: &Value,
+    patience: Duration,
+) -> std::io::Result<()> {
+    let line = format!("{answer}\n");
+    tokio::time::timeout(patience, writing.write_all(line.as_bytes())).await?
 }
 
 /// Writes what the filter admits, a line each, until the peer goes.
 async fn tap(
+    mut reader: impl AsyncBufRead + Unpin,
     mut writing: impl AsyncWrite + Unpin,
     taps: &Taps,
     filter: &FilterSettings,
 ) -> std::io::Result<()> {
-    let refusal = match filter.build() {
-        Err(error) => Some(error.to_string()),
-        Ok(filter) => match taps.look(filter) {
-            None => Some("too many look already".to_owned()),
-            Some(mut tapped) => {
-                let mut line = Vec::new();
-                while let Some(delivery) = tapped.records.recv().await {
-                    line.clear();
-                    sidewatch_codecs::json::encode(&delivery, &mut line);
-                    line.push(b'\n');
-                    writing.write_all(&line).await?;
-                    let missed = tapped.missed.swap(0, Ordering::Relaxed);
-                    if missed > 0 {
-                        let note = json!({ "missed": missed });
-                        writing.write_all(format!("{note}\n").as_bytes()).await?;
-                    }
-                }
-                None
-            }
-        },
+    let looking = match filter.build() {
+        Err(error) => Err(error.to_string()),
+        Ok(filter) => taps
+            .look(filter)
+            .ok_or_else(|| "too many look already".to_owned()),
     };
-    match refusal {
-        Some(error) => {
-            let answer = json!({ "error": error });
-            writing.write_all(format!("{answer}\n").as_bytes()).await
+    let mut tapped = match looking {
+        Ok(tapped) => tapped,
+        Err(error) => return tell(&mut writing, &json!({ "error": error }), READING).await,
+    };
+    let mut line = Vec::new();
+    loop {
+        let delivery = tokio::select! {
+            delivery = tapped.records.recv() => delivery,
+            () = gone(&mut reader) => None,
+        };
+        let Some(delivery) = delivery else {
+            return Ok(());
+        };
+        line.clear();
+        sidewatch_codecs::json::encode(&delivery, &mut line);
+        line.push(b'\n');
+        tokio::time::timeout(WATCHING, writing.write_all(&line)).await??;
+        let missed = tapped.missed.swap(0, Ordering::Relaxed);
+        if missed > 0 {
+            tell(&mut writing, &json!({ "missed": missed }), WATCHING).await?;
         }
-        None => Ok(()),
+    }
+}
+
+/// Resolves when the peer has gone; what it says meanwhile is nothing to us.
+async fn gone(reader: &mut (impl AsyncBufRead + Unpin)) {
+    while let Ok(said) = reader.fill_buf().await
+        && !said.is_empty()
+    {
+        let length = said.len();
+        reader.consume(length);
     }
 }
 
@@ -389,4 +416,30 @@ fn progress(store: &Store) -> Value {
         "blocked": status.blocked,
         "disk_full": status.disk_full,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_tap_ends_when_its_peer_goes_though_nothing_matches() {
+        let taps = Taps::default();
+        let (ours, theirs) = tokio::io::duplex(1024);
+        let (reading, writing) = tokio::io::split(ours);
+        let filter = FilterSettings::default();
+        let tapping = tap(BufReader::new(reading), writing, &taps, &filter);
+        drop(theirs);
+        let ended = tokio::time::timeout(Duration::from_secs(30), tapping).await;
+        ended.expect("no record comes").unwrap();
+    }
+
+    #[tokio::test]
+    async fn nobody_keeps_a_place_by_not_reading() {
+        let (ours, _theirs) = tokio::io::duplex(16);
+        let (_, mut writing) = tokio::io::split(ours);
+        let answer = json!({ "letters": "x".repeat(1024) });
+        let told = tell(&mut writing, &answer, Duration::from_millis(20)).await;
+        assert_eq!(told.unwrap_err().kind(), std::io::ErrorKind::TimedOut);
+    }
 }

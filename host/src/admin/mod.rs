@@ -106,8 +106,9 @@ fn answer(request: &Request<Incoming>, status: &Status) -> Response<Full<Bytes>>
     }
 }
 
-/// Ready means that sources listen and rules run; sinks that are down are
-/// listed, but do not make the sidecar unready: it takes events all the same.
+/// Ready means that sources listen and rules run; sinks that are down and rules
+/// whose file is refused are listed, but do not make the sidecar unready: it
+/// takes events all the same.
 fn ready(status: &Status) -> Response<Full<Bytes>> {
     let failures = status.failures();
     let started = status.ready.load(Ordering::Acquire);
@@ -127,6 +128,22 @@ fn ready(status: &Status) -> Response<Full<Bytes>> {
     {
         body.push_str(&format!("store: {}\n", trouble.escape_debug()));
     }
+    status.board.each(|entry| {
+        let line = &entry.line;
+        if let Some(refused) = &line.refused {
+            let instead = match &*line.version {
+                "" => "it stays out",
+                version => version,
+            };
+            body.push_str(&format!(
+                "rule {}: {}: a version is refused: {}: {}\n",
+                line.id.escape_debug(),
+                instead.escape_debug(),
+                refused.stage,
+                refused.reason.escape_debug()
+            ));
+        }
+    });
     for (name, counters) in &status.sinks {
         if let Some(error) = counters.last_error() {
             body.push_str(&format!("sink {name}: {}\n", error.escape_debug()));

@@ -15,10 +15,12 @@ use serde_json::Value;
 use sidewatch_sources::SourceSettings;
 use sidewatch_store::verify::verify;
 
+use super::rules::lines;
 use super::store_access::{ask, is_running};
 use super::terminal;
 use crate::admin::control::ControlRequest;
 use crate::config::ConfigFile;
+use crate::lifecycle::request::RulesRequest;
 use crate::pipeline::durable;
 use crate::pipeline::run::check;
 
@@ -93,6 +95,7 @@ pub(super) fn run(arguments: &DoctorArguments) -> Result<u8> {
     }
     store(&mut findings, &config, running);
     if running {
+        rules(&mut findings, &config);
         inputs(&mut findings, &config);
         nginx::check(&mut findings, &config);
     }
@@ -250,6 +253,30 @@ fn live(findings: &mut Findings, progress: &Value) {
         } else {
             findings.ok("identity", &detail);
         }
+    }
+}
+
+/// Rules that are out, or not what lies in the rules directory.
+fn rules(findings: &mut Findings, config: &ConfigFile) {
+    let answer = ask(config, &ControlRequest::Rules(RulesRequest::List));
+    let lines = match answer.and_then(|answer| lines(&answer)) {
+        Ok(lines) => lines,
+        Err(error) => return findings.fail("rules", &error.to_string()),
+    };
+    for line in &lines {
+        let Some(refused) = &line.refused else {
+            continue;
+        };
+        let reason = format!("{}: {}", refused.stage, refused.reason);
+        if line.version.is_empty() {
+            findings.fail("rules", &format!("{} is out: {reason}", line.id));
+        } else {
+            let (id, version) = (&line.id, &line.version);
+            findings.warn("rules", &format!("{id} stays {version}; refused: {reason}"));
+        }
+    }
+    if lines.iter().all(|line| line.refused.is_none()) {
+        findings.ok("rules", &format!("{} in force", lines.len()));
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use clap::Args;
@@ -15,6 +16,9 @@ use crate::config::ConfigFile;
 use crate::config::control::read_token;
 use crate::lifecycle::request::{RulesHandle, RulesRequest};
 use crate::pipeline::Pipeline;
+
+/// How long answers that are on their way may take when everything has ended.
+const LAST_WORDS: Duration = Duration::from_millis(500);
 
 /// What to run.
 #[derive(Debug, Args)]
@@ -55,8 +59,10 @@ pub(super) fn run(arguments: &RunArguments) -> Result<u8> {
         .enable_all()
         .build()
         .context("cannot start the runtime")?;
-    runtime.block_on(serve(&config, &arguments.config))?;
-    Ok(0)
+    let ended = runtime.block_on(serve(&config, &arguments.config));
+    // Whoever waits for the answer to a request about rules waits no longer.
+    runtime.shutdown_timeout(LAST_WORDS);
+    ended.map(|()| 0)
 }
 
 async fn serve(config: &ConfigFile, path: &Path) -> Result<()> {

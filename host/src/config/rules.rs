@@ -34,6 +34,16 @@ pub enum RulesError {
         /// What is wrong.
         source: LoadError,
     },
+    /// A rule does not pass its checks.
+    #[error("rule `{id}` ({path}): {reason}")]
+    Refused {
+        /// Name of the rule.
+        id: String,
+        /// Its file.
+        path: PathBuf,
+        /// Why.
+        reason: String,
+    },
     /// A rule refuses its parameters.
     #[error("rule `{id}`: {source}")]
     Configure {
@@ -194,30 +204,56 @@ pub(crate) fn manifest_path(directory: &Path, id: &str) -> PathBuf {
 /// # Errors
 /// A manifest is wrong.
 pub fn entries(directory: &Path, configured: &[RuleEntry]) -> Result<Vec<RuleEntry>, RulesError> {
+    let Entries { entries, broken } = read_entries(directory, configured, &[]);
+    match broken.into_iter().next() {
+        Some((_, error)) => Err(error),
+        None => Ok(entries),
+    }
+}
+
+/// What is said of the rules.
+#[derive(Debug, Default)]
+pub struct Entries {
+    /// The entries that can be used.
+    pub entries: Vec<RuleEntry>,
+    /// Rules whose manifest is wrong, and how.
+    pub broken: Vec<(String, RulesError)>,
+}
+
+/// As [`entries`], but a wrong manifest concerns its rule alone, which keeps
+/// its entry of `before`.
+#[must_use]
+pub fn read_entries(directory: &Path, configured: &[RuleEntry], before: &[RuleEntry]) -> Entries {
     let mut entries = configured.to_vec();
+    let mut broken = Vec::new();
     for id in names(directory) {
         let path = manifest_path(directory, &id);
         if configured.iter().any(|entry| entry.id == id) || !path.is_file() {
             continue;
         }
-        let wrong = |message: String| RulesError::Manifest {
-            path: path.clone(),
-            message,
-        };
-        let mut text = String::new();
-        std::fs::File::open(&path)
-            .and_then(|file| file.take(LARGEST).read_to_string(&mut text))
-            .map_err(|error| wrong(error.to_string()))?;
-        let manifest: Manifest = toml::from_str(&text).map_err(|error| wrong(error.to_string()))?;
-        entries.push(RuleEntry {
-            id,
-            enabled: manifest.enabled,
-            file: None,
-            parameters: manifest.parameters,
-            limits: manifest.limits,
-        });
+        match read_manifest(&path) {
+            Ok(manifest) => entries.push(RuleEntry {
+                id,
+                enabled: manifest.enabled,
+                file: None,
+                parameters: manifest.parameters,
+                limits: manifest.limits,
+            }),
+            Err(message) => {
+                entries.extend(before.iter().find(|entry| entry.id == id).cloned());
+                broken.push((id, RulesError::Manifest { path, message }));
+            }
+        }
     }
-    Ok(entries)
+    Entries { entries, broken }
+}
+
+fn read_manifest(path: &Path) -> Result<Manifest, String> {
+    let mut text = String::new();
+    std::fs::File::open(path)
+        .and_then(|file| file.take(LARGEST).read_to_string(&mut text))
+        .map_err(|error| error.to_string())?;
+    toml::from_str(&text).map_err(|error| error.to_string())
 }
 
 /// Rule names in order, the packs' first, with their entries.
@@ -251,19 +287,9 @@ fn detection(
     id: &str,
     entry: Option<&RuleEntry>,
 ) -> Result<DetectionRule, RulesError> {
-    let file = entry.and_then(|entry| entry.file.clone());
-    let path = file.unwrap_or_else(|| PathBuf::from(format!("{id}.wasm")));
-    let path = if path.is_absolute() {
-        path
-    } else {
-        directory.join(path)
-    };
+    let path = component_path(directory, id, entry);
     if !path.is_file() {
-        return Err(RulesError::Unknown {
-            id: id.to_owned(),
-            path,
-            known: known(directory, id),
-        });
+        return Err(unknown(directory, id, path));
     }
     let loaded = load(engine, id, &path)?;
     let (parameters, limits) = settings(entry);
@@ -273,6 +299,21 @@ fn detection(
             id: id.to_owned(),
             source,
         })
+}
+
+/// The file a rule comes from: its entry's, else `<id>.wasm`.
+pub(crate) fn component_path(directory: &Path, id: &str, entry: Option<&RuleEntry>) -> PathBuf {
+    let file = entry.and_then(|entry| entry.file.clone());
+    directory.join(file.unwrap_or_else(|| PathBuf::from(format!("{id}.wasm"))))
+}
+
+/// The error about a rule that has no file.
+pub(crate) fn unknown(directory: &Path, id: &str, path: PathBuf) -> RulesError {
+    RulesError::Unknown {
+        id: id.to_owned(),
+        path,
+        known: known(directory, id),
+    }
 }
 
 /// Parameters and limits of an entry, or the defaults.

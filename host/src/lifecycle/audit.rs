@@ -66,8 +66,8 @@ fn fill(event: &mut Event, action: &Action<'_>) {
     event.time = event.received;
     let serious = matches!(action.action, ROLLED_BACK | SWITCHED_OFF);
     event.severity = Some(match (serious, action.failure) {
-        (true, _) => 7,
-        (false, Some(_)) => 5,
+        (_, Some(_)) => 5,
+        (true, None) => 7,
         (false, None) => 2,
     });
     event.set(Field::EventKind, "event");

@@ -104,6 +104,18 @@ impl Board {
         change(entry);
     }
 
+    /// Whether the last version of a rule that was not taken failed like this.
+    #[must_use]
+    pub fn is_refused(&self, id: &str, stage: &str, reason: &str) -> bool {
+        let mut known = false;
+        self.each(|entry| {
+            let refused = entry.line.refused.as_ref();
+            known |= entry.line.id == id
+                && refused.is_some_and(|one| one.stage == stage && one.reason == reason);
+        });
+        known
+    }
+
     /// Takes a rule off.
     pub fn remove(&self, id: &str) {
         let mut entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner);

@@ -8,9 +8,15 @@ use sidewatch_engine::CompileWorker;
 
 static PROGRAM: OnceLock<PathBuf> = OnceLock::new();
 
+/// This very program, even when another lies at its path by now.
+const OURSELVES: &str = "/proc/self/exe";
+
 /// Called once by the program, whose verb `compile-rule` is the child.
 pub fn register() {
-    if let Ok(program) = std::env::current_exe() {
+    let ourselves = PathBuf::from(OURSELVES);
+    if ourselves.exists() {
+        PROGRAM.get_or_init(|| ourselves);
+    } else if let Ok(program) = std::env::current_exe() {
         PROGRAM.get_or_init(|| program);
     }
 }

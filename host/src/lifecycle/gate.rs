@@ -1,4 +1,5 @@
-//! What a new version has to pass before it sees the next event.
+//! What a version has to pass before it sees the next event, at the start and
+//! at a swap.
 //!
 //! In order, and each says why: size and signature, compiling, the interface,
 //! parameters, name, version, the rule's own vectors, a trial on recent
@@ -8,11 +9,13 @@ use std::path::{Path, PathBuf};
 
 use semver::Version;
 use serde_json::Value;
+use sidewatch_engine::rule_set::RoutedMapping;
 use sidewatch_engine::{
     ConfigureError, DetectionRule, Engine, LoadError, LoadedRule, RuleLimits, SampledState, canary,
 };
 use sidewatch_event::Event;
 
+use crate::config::rules::{MAPPING_RULE, PackInUse, mappings};
 use crate::vectors;
 
 /// Why a version is not put in force.
@@ -31,6 +34,19 @@ impl Refusal {
             stage,
             reason: format!("{reason}"),
         }
+    }
+
+    /// About a version that was left on purpose.
+    pub(super) fn left(id: &str) -> Self {
+        let reason = format!(
+            "this version was rolled back, or another file was preferred to it; `sidewatch rules swap {id}` takes it all the same"
+        );
+        Self::new("left", reason)
+    }
+
+    /// Whether trying again may help though nothing was changed.
+    pub(super) fn is_transient(&self) -> bool {
+        matches!(self.stage, "exchange" | "file")
     }
 }
 
@@ -122,6 +138,59 @@ pub fn check(candidate: &Candidate<'_>, around: &Surroundings<'_>) -> Result<Pas
         rule: Box::new(configure()?),
         loaded,
         notes: format!("{told}; {report}"),
+    })
+}
+
+/// Mappings that may be put in force.
+#[derive(Debug)]
+pub struct Mapped {
+    /// One for each pack; they have seen nothing yet.
+    pub mappings: Vec<RoutedMapping>,
+    /// The component.
+    pub loaded: LoadedRule,
+    /// Its version.
+    pub version: String,
+    /// What the trial showed, one line.
+    pub notes: String,
+}
+
+/// Checks a mapping rule with the tables of all packs on recent traffic.
+///
+/// # Errors
+/// The first check that fails, with its reason.
+pub fn check_mappings(
+    engine: &Engine,
+    component: &[u8],
+    signature: Option<&str>,
+    packs: &[PackInUse],
+    recent: &mut [Box<Event>],
+) -> Result<Mapped, Refusal> {
+    let loaded = engine
+        .load_signed(component, signature)
+        .map_err(|error| Refusal::new(stage_of(&error), error))?;
+    let build = || mappings(&loaded, packs).map_err(|error| Refusal::new("parameters", error));
+    let mut trial = build()?;
+    let mut version = String::new();
+    for routed in &mut trial {
+        let named = &*routed.rule.descriptor.id;
+        if named != MAPPING_RULE {
+            let reason = format!("the component calls itself `{}`", named.escape_default());
+            return Err(Refusal::new("name", reason));
+        }
+        version = routed.rule.descriptor.version.to_string();
+        routed.rule.map(recent, |_| true);
+        let failed = routed.rule.counters.failed();
+        if failed > 0 {
+            let reason = format!("it fails on {failed} of {} recent events", recent.len());
+            return Err(Refusal::new("canary", reason));
+        }
+    }
+    let notes = format!("{} tables; {} recent events", trial.len(), recent.len());
+    Ok(Mapped {
+        mappings: build()?,
+        loaded,
+        version,
+        notes,
     })
 }
 

@@ -8,6 +8,7 @@
 use std::collections::HashMap;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
+use std::time::{Duration, Instant};
 
 /// What tells whether a file is the same as before.
 type Print = Option<(i64, i64, u64, u64, u64)>;
@@ -36,7 +37,14 @@ struct Look {
     handled: Option<Prints>,
     /// As they were at the last look.
     last: Option<Prints>,
+    /// When to deal with them again, and how long was waited for that.
+    again: Option<(Instant, Duration)>,
 }
+
+/// How long to wait before the first and the later attempts at something that
+/// failed for no fault of the file.
+const FIRST_WAIT: Duration = Duration::from_secs(1);
+const LONGEST_WAIT: Duration = Duration::from_secs(60);
 
 impl Looks {
     /// Whether the files of `name` differ from those dealt with and were the
@@ -45,11 +53,32 @@ impl Looks {
         let look = self.0.entry(name.to_owned()).or_default();
         let settled = at_once || look.last.as_ref() == Some(&prints);
         look.last = Some(prints.clone());
-        if look.handled.as_ref() == Some(&prints) || !settled {
+        let same = look.handled.as_ref() == Some(&prints);
+        let again = |(due, _)| at_once || due <= Instant::now();
+        if !settled || (same && !look.again.is_some_and(again)) {
             return false;
+        }
+        if !same {
+            look.again = None;
         }
         look.handled = Some(prints);
         true
+    }
+
+    /// The files of `name` could not be dealt with this time; as they are,
+    /// they become news once more, later each time.
+    pub(super) fn try_again(&mut self, name: &str) {
+        let look = self.0.entry(name.to_owned()).or_default();
+        let wait = look.again.map_or(FIRST_WAIT, |(_, wait)| wait * 2);
+        let wait = wait.min(LONGEST_WAIT);
+        look.again = Some((Instant::now() + wait, wait));
+    }
+
+    /// The files of `name` were dealt with, one way or the other.
+    pub(super) fn settle(&mut self, name: &str) {
+        if let Some(look) = self.0.get_mut(name) {
+            look.again = None;
+        }
     }
 
     /// The files of `name` were dealt with as they are.
@@ -57,6 +86,7 @@ impl Looks {
         let look = self.0.entry(name.to_owned()).or_default();
         look.last = Some(prints.clone());
         look.handled = Some(prints);
+        look.again = None;
     }
 
     /// Keeps only what is still watched.
@@ -68,6 +98,29 @@ impl Looks {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_could_not_be_dealt_with_is_news_again_until_it_is() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("rule.wasm");
+        std::fs::write(&path, "a").unwrap();
+        let mut looks = Looks::default();
+        let look = |looks: &mut Looks| looks.is_news("rule", vec![print(&path)], false);
+        look(&mut looks);
+        assert!(look(&mut looks));
+        looks.try_again("rule");
+        assert!(!look(&mut looks), "not at once");
+        let due = |looks: &mut Looks| {
+            looks.0.get_mut("rule").unwrap().again.as_mut().unwrap().0 = Instant::now()
+        };
+        due(&mut looks);
+        assert!(look(&mut looks));
+        looks.try_again("rule");
+        assert_eq!(looks.0["rule"].again.unwrap().1, FIRST_WAIT * 2);
+        due(&mut looks);
+        looks.settle("rule");
+        assert!(!look(&mut looks));
+    }
 
     #[test]
     fn a_file_is_taken_when_it_stopped_changing_and_once() {

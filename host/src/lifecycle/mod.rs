@@ -9,20 +9,23 @@
 //!
 //! Invariant: nothing here is ever waited for by the folding thread.
 
+mod aside;
 pub mod audit;
 pub mod board;
 pub mod compiling;
 pub mod gate;
+mod kept;
 mod look;
 mod mappings;
 pub mod recent;
 mod reload;
 mod report;
 pub mod request;
+pub mod start;
 mod versions;
 mod work;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -31,17 +34,21 @@ use std::time::{Duration, Instant};
 
 use serde::Deserialize;
 use serde_json::Value;
-use sidewatch_engine::{Engine, Exchange, LoadedRule, RuleLimits, RuleSet};
+use sidewatch_engine::cache::RuleDigest;
+use sidewatch_engine::{Announcement, Engine, Exchange, LoadedRule, RuleLimits};
 use sidewatch_sources::{Intake, identity};
 
 use crate::config::rules::PackInUse;
 use crate::config::trust::OlderVersions;
 use crate::config::{ConfigFile, RuleEntry};
+use aside::Postponed;
 use audit::Audit;
 use board::Board;
+use kept::{Identity, Kept};
 use look::Looks;
 use recent::Recent;
 use request::{Asked, RulesHandle};
+use start::{Begun, Fallen};
 use versions::Versions;
 
 /// Requests that may wait.
@@ -93,6 +100,12 @@ struct InForce {
     version: String,
 }
 
+impl InForce {
+    fn identity(&self) -> Identity {
+        Identity::new(&self.loaded.digest, &self.parameters, self.limits)
+    }
+}
+
 /// Decides about the rules in force.
 #[derive(Debug)]
 pub struct Lifecycle {
@@ -105,7 +118,14 @@ pub struct Lifecycle {
     entries: Vec<RuleEntry>,
     /// By name, with the version before where one is kept.
     in_force: BTreeMap<String, (InForce, Option<InForce>)>,
-    mapping: [u8; 32],
+    /// Digest and version of the mapping rule.
+    mapping: Option<(RuleDigest, String)>,
+    kept: Kept,
+    /// By name, what is not taken by itself.
+    left: BTreeMap<String, Vec<Identity>>,
+    /// Rules somebody switched off.
+    off: BTreeSet<String>,
+    postponed: Postponed,
     looks: Looks,
     versions: Versions,
     requests: Receiver<Asked>,
@@ -134,7 +154,7 @@ pub struct Beginning<'a> {
 impl Lifecycle {
     /// Takes note of what is in force.
     #[must_use]
-    pub fn new(beginning: Beginning<'_>, rules: &RuleSet) -> Self {
+    pub fn new(beginning: Beginning<'_>, begun: &Begun) -> Self {
         let (sender, requests) = sync_channel(REQUESTS);
         let Beginning {
             engine,
@@ -150,8 +170,8 @@ impl Lifecycle {
             ..Shared::default()
         };
         let mut lifecycle = Self {
-            // What comes while traffic flows is compiled beside it.
-            engine: engine.compiling_in(compiling::worker()),
+            handle: RulesHandle::new(sender, Arc::clone(&shared.board)),
+            engine,
             shared,
             config_path: config_path.map(Path::to_owned),
             config: config.clone(),
@@ -159,19 +179,19 @@ impl Lifecycle {
             packs: packs.to_vec(),
             entries,
             in_force: BTreeMap::new(),
-            mapping: rules
-                .mappings
-                .first()
-                .map_or([0; 32], |routed| routed.rule.loaded().digest),
+            mapping: None,
+            kept: Kept::in_directory(config.directory()),
+            left: begun.left.clone(),
+            off: BTreeSet::new(),
+            postponed: Postponed::new(),
             looks: Looks::default(),
             versions: match config.trust.older_versions {
                 OlderVersions::Refuse => Versions::open(config.directory()),
                 OlderVersions::Allow => Versions::default(),
             },
             requests,
-            handle: RulesHandle::new(sender),
         };
-        for rule in &rules.detections {
+        for rule in &begun.rules.detections {
             let in_force = InForce {
                 loaded: rule.loaded().clone(),
                 parameters: rule.parameters(),
@@ -181,15 +201,55 @@ impl Lifecycle {
             lifecycle
                 .versions
                 .note(&rule.descriptor.id, &in_force.version, false);
-            lifecycle.show(&rule.descriptor.id, &in_force, "since the start");
+            let notes = begun.notes.get(&*rule.descriptor.id);
+            let notes = notes.map_or("", String::as_str);
+            lifecycle.show(&rule.descriptor.id, &in_force, notes);
             let counters = Arc::clone(&rule.counters);
             let board = &lifecycle.shared.board;
             board.update(&rule.descriptor.id, |entry| entry.counters = counters);
             let id = rule.descriptor.id.to_string();
             lifecycle.in_force.insert(id, (in_force, None));
         }
+        if let Some(routed) = begun.rules.mappings.first() {
+            let version = routed.rule.descriptor.version.to_string();
+            lifecycle.show_mapping(routed.rule.loaded(), &version, "");
+        }
+        for fallen in &begun.fallen {
+            lifecycle.tell_fallen(fallen);
+        }
         lifecycle.note_files();
         lifecycle
+    }
+
+    /// A file that is not in force at the start.
+    fn tell_fallen(&mut self, fallen: &Fallen) {
+        let Fallen {
+            id,
+            refusal,
+            instead,
+        } = fallen;
+        self.refused(id, refusal);
+        // Nothing is wrong with a file that was left on purpose.
+        if *refusal != gate::Refusal::left(id) {
+            let swaps = &self.shared.board.swaps;
+            swaps.refused.fetch_add(1, Ordering::Relaxed);
+        }
+        let version = instead.as_deref().unwrap_or_default();
+        let message = match instead {
+            Some(version) => format!(
+                "rule {id}: its file is not taken, the last good version {version} runs instead: {refusal}"
+            ),
+            None => format!("rule {id} stays out: {refusal}"),
+        };
+        tracing::error!(rule = id, "{message}");
+        self.shared.audit.tell(&audit::Action {
+            action: "rule-refused",
+            rule: id,
+            version,
+            by: "start",
+            failure: Some(&refusal.to_string()),
+            message: &message,
+        });
     }
 
     /// The file to read rules and tables from again on request.
@@ -213,23 +273,23 @@ impl Lifecycle {
     pub fn run(mut self) {
         // Ends when the last handle elsewhere is gone.
         let (sender, _) = sync_channel(1);
-        self.handle = RulesHandle::new(sender);
+        self.handle = RulesHandle::new(sender, Arc::default());
         let interval = Duration::from_millis(self.config.lifecycle.interval_ms.max(10));
         let mut looked = Instant::now();
         loop {
             let patience = TICK.min(interval.saturating_sub(looked.elapsed()));
-            match self.requests.recv_timeout(patience) {
-                Ok(asked) => {
-                    let answer = self.answer(asked.request, &asked.by);
-                    // Whoever lost patience meanwhile gets nothing.
-                    drop(asked.answer.try_send(answer));
-                }
+            let next = match self.postponed.pop_front() {
+                Some(asked) => Ok(asked),
+                None => self.requests.recv_timeout(patience),
+            };
+            match next {
+                Ok(asked) => self.serve(asked),
                 Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => return,
             }
             self.tell_announcements();
             if self.config.lifecycle.watch && looked.elapsed() >= interval {
-                self.look(false, "file");
+                self.look(false, work::BY_FILE);
                 looked = Instant::now();
             }
         }
@@ -237,10 +297,15 @@ impl Lifecycle {
 
     /// Shows a version as the one in force.
     fn show(&self, id: &str, in_force: &InForce, notes: &str) {
+        let state = if self.off.contains(id) {
+            "off"
+        } else {
+            "in force"
+        };
         let digest = sidewatch_engine::cache::hexadecimal(&in_force.loaded.digest);
         self.shared.board.update(id, |entry| {
             let line = &mut entry.line;
-            "in force".clone_into(&mut line.state);
+            state.clone_into(&mut line.state);
             line.version.clone_from(&in_force.version);
             line.digest = digest;
             line.signature = in_force.loaded.provenance.to_string();
@@ -252,51 +317,59 @@ impl Lifecycle {
     /// What the rules in force did of themselves.
     fn tell_announcements(&mut self) {
         for told in self.shared.exchange.announcements() {
-            let id = &*told.rule;
-            let message = format!(
-                "failed on {} of {} events ({})",
-                told.failed, told.events, told.reason
-            );
-            let swaps = &self.shared.board.swaps;
-            let action = if let Some(restored) = &told.restored {
-                swaps.rolled_back.fetch_add(1, Ordering::Relaxed);
-                self.restored(id, restored);
-                audit::ROLLED_BACK
-            } else {
-                swaps.switched_off.fetch_add(1, Ordering::Relaxed);
-                self.shared
-                    .board
-                    .update(id, |entry| "off".clone_into(&mut entry.line.state));
-                audit::SWITCHED_OFF
-            };
-            self.refused(id, &gate::Refusal::new("failures", &message));
-            let outcome = told.restored.as_deref().map_or_else(
-                || format!("rule {id} {} was switched off: it {message}", told.version),
-                |restored| {
-                    format!(
-                        "rule {id} {} was taken back to {restored}: it {message}",
-                        told.version
-                    )
-                },
-            );
-            self.shared.audit.tell(&audit::Action {
-                action,
-                rule: id,
-                version: &told.version,
-                by: audit::BY_ITSELF,
-                failure: None,
-                message: &outcome,
-            });
+            self.tell_announcement(&told);
         }
     }
 
-    /// The version before is in force again.
+    fn tell_announcement(&mut self, told: &Announcement) {
+        let id = &*told.rule;
+        let message = format!(
+            "failed on {} of {} events ({})",
+            told.failed, told.events, told.reason
+        );
+        let swaps = &self.shared.board.swaps;
+        let action = if let Some(restored) = &told.restored {
+            swaps.rolled_back.fetch_add(1, Ordering::Relaxed);
+            self.restored(id, restored);
+            audit::ROLLED_BACK
+        } else {
+            swaps.switched_off.fetch_add(1, Ordering::Relaxed);
+            self.shared
+                .board
+                .update(id, |entry| "off".clone_into(&mut entry.line.state));
+            audit::SWITCHED_OFF
+        };
+        self.refused(id, &gate::Refusal::new("failures", &message));
+        let outcome = told.restored.as_deref().map_or_else(
+            || format!("rule {id} {} was switched off: it {message}", told.version),
+            |restored| {
+                format!(
+                    "rule {id} {} was taken back to {restored}: it {message}",
+                    told.version
+                )
+            },
+        );
+        self.shared.audit.tell(&audit::Action {
+            action,
+            rule: id,
+            version: &told.version,
+            by: audit::BY_ITSELF,
+            failure: None,
+            message: &outcome,
+        });
+    }
+
+    /// The version before is in force again; the one that was stays left.
     fn restored(&mut self, id: &str, version: &str) {
         let Some((in_force, before)) = self.in_force.get_mut(id) else {
             return;
         };
         if let Some(before) = before.take() {
-            *in_force = before;
+            let gone = std::mem::replace(in_force, before).identity();
+            let now = in_force.identity();
+            self.leave(id, gone, &now);
+            let left = self.left.get(id).map(Vec::as_slice).unwrap_or_default();
+            self.kept.go_back(id, &now, left);
         }
         if let Some((in_force, _)) = self.in_force.get(id) {
             self.show(id, in_force, "brought back");
@@ -305,6 +378,13 @@ impl Lifecycle {
             entry.line.before = None;
             version.clone_into(&mut entry.line.version);
         });
+    }
+
+    /// A version is not taken by itself any more.
+    fn leave(&mut self, id: &str, version: Identity, in_force: &Identity) {
+        let left = self.left.entry(id.to_owned()).or_default();
+        kept::leave(left, version);
+        left.retain(|one| one != in_force);
     }
 
     /// Shows and counts a version that was not put in force.

@@ -10,7 +10,7 @@ use super::Lifecycle;
 use super::gate::Refusal;
 use super::look::{Prints, print};
 use crate::config::ConfigFile;
-use crate::config::rules::{MAPPING_RULE, detections, entries, manifest_path};
+use crate::config::rules::{Entries, MAPPING_RULE, detections, manifest_path, read_entries};
 use crate::pipeline::connect::packs;
 
 impl Lifecycle {
@@ -33,7 +33,8 @@ impl Lifecycle {
 
     /// The files as they are now are dealt with.
     pub(super) fn note_files(&mut self) {
-        for id in self.wanted().into_iter().chain([MAPPING_RULE.to_owned()]) {
+        let shown = self.shared.board.lines().into_iter().map(|line| line.id);
+        for id in self.wanted().into_iter().chain(shown) {
             let prints = self.prints(&id);
             self.looks.handled(&id, prints);
         }
@@ -42,65 +43,97 @@ impl Lifecycle {
     /// Looks for changed files and takes what changed; returns what was done.
     pub(super) fn look(&mut self, at_once: bool, by: &str) -> Vec<String> {
         let mut done = Vec::new();
-        match entries(&self.directory, &self.config.rules) {
-            Ok(entries) => self.entries = entries,
-            Err(error) => {
-                // A manifest that is being written; said once it stays wrong.
-                if self
-                    .looks
-                    .is_news("manifests", vec![print(&self.directory)], at_once)
-                {
-                    let refusal = Refusal::new("manifest", &error);
-                    tracing::error!(%error, "a rule's manifest is wrong; nothing changes");
-                    done.push(refusal.to_string());
-                }
-                return done;
+        let Entries { entries, broken } =
+            read_entries(&self.directory, &self.config.rules, &self.entries);
+        self.entries = entries;
+        let mut wanted = self.wanted();
+        let mut unreadable = Vec::new();
+        for (id, error) in broken {
+            // It may be being written; said once it stays wrong. What is in
+            // force stays, and other rules are none of its business.
+            let prints = self.prints(&id);
+            if self.looks.is_news(&id, prints, at_once) {
+                let refusal = Refusal::new("manifest", error);
+                done.push(told(&id, self.tell_swap(&id, Err(refusal), by)));
             }
+            if !wanted.contains(&id) {
+                wanted.push(id.clone());
+            }
+            unreadable.push(id);
         }
-        let wanted = self.wanted();
-        for id in &wanted {
+        for id in wanted.iter().filter(|id| !unreadable.contains(id)) {
             let prints = self.prints(id);
-            if self.looks.is_news(id, prints, at_once) || (at_once && self.differs(id)) {
-                done.extend(self.take(id, by));
+            if self.looks.is_news(id, prints, at_once) || at_once {
+                let taken = self.take(id, by);
+                done.extend(self.settle(id, taken));
             }
         }
         let prints = self.prints(MAPPING_RULE);
-        if self.looks.is_news(MAPPING_RULE, prints, at_once)
-            && let Ok((component, _)) = self.read(&self.file_of(MAPPING_RULE))
-            && digest(&component) != self.mapping
-        {
-            done.push(told(MAPPING_RULE, self.swap_mappings(by)));
+        if self.looks.is_news(MAPPING_RULE, prints, at_once) || at_once {
+            let taken = self.take_mapping(by);
+            done.extend(self.settle(MAPPING_RULE, taken));
         }
         done.extend(self.remove_unwanted(&wanted, by));
         self.order(&wanted);
-        self.looks.retain(|id| {
-            id == MAPPING_RULE || id == "manifests" || wanted.iter().any(|one| one == id)
-        });
+        self.looks
+            .retain(|id| id == MAPPING_RULE || wanted.iter().any(|one| one == id));
         done
     }
 
-    /// Whether parameters or limits are not those in force.
-    fn differs(&self, id: &str) -> bool {
-        self.read(&self.file_of(id))
-            .is_ok_and(|(component, _)| !self.is_in_force(id, &component))
+    /// What could not be taken for no fault of its own is tried again.
+    fn settle(&mut self, id: &str, taken: Option<Result<String, Refusal>>) -> Option<String> {
+        match &taken {
+            Some(Err(refusal)) if refusal.is_transient() && self.file_of(id).exists() => {
+                self.looks.try_again(id);
+            }
+            _ => self.looks.settle(id),
+        }
+        taken.map(|taken| told(id, taken))
     }
 
-    /// Takes a rule whose files changed, unless it is in force as it is.
-    fn take(&mut self, id: &str, by: &str) -> Option<String> {
-        let read = self.read(&self.file_of(id));
-        if let Ok((component, _)) = &read
-            && self.is_in_force(id, component)
+    /// Takes a rule whose files changed, unless it is in force as it is or was
+    /// left as it is.
+    fn take(&mut self, id: &str, by: &str) -> Option<Result<String, Refusal>> {
+        let (component, _) = match self.read(&self.file_of(id)) {
+            Ok(read) => read,
+            Err(refusal) => return Some(self.tell_swap(id, Err(refusal), by)),
+        };
+        if self.is_in_force(id, &component) {
+            return None;
+        }
+        if self.is_left(id, &component) {
+            return Some(Err(passed_over(id)));
+        }
+        Some(self.swap(id, None, by))
+    }
+
+    fn take_mapping(&mut self, by: &str) -> Option<Result<String, Refusal>> {
+        let (component, _) = match self.read(&self.file_of(MAPPING_RULE)) {
+            Ok(read) => read,
+            Err(refusal) => return Some(self.tell_swap(MAPPING_RULE, Err(refusal), by)),
+        };
+        let digest = digest(&component);
+        if self
+            .mapping
+            .as_ref()
+            .is_some_and(|(known, _)| *known == digest)
         {
             return None;
         }
-        let taken = match read {
-            Ok(_) => self.swap(id, None, by),
-            Err(refusal) => self.tell_swap(id, Err(refusal), by),
-        };
-        Some(told(id, taken))
+        if self.is_left(MAPPING_RULE, &component) {
+            return Some(Err(passed_over(MAPPING_RULE)));
+        }
+        Some(self.swap_mappings(None, self.packs.clone(), by))
     }
 
     fn remove_unwanted(&mut self, wanted: &[String], by: &str) -> Vec<String> {
+        // What was refused from the beginning and is wanted no more.
+        for line in self.shared.board.lines() {
+            let known = line.id == MAPPING_RULE || self.in_force.contains_key(&line.id);
+            if !known && !wanted.contains(&line.id) {
+                self.shared.board.remove(&line.id);
+            }
+        }
         let unwanted: Vec<String> = self
             .in_force
             .keys()
@@ -123,14 +156,9 @@ impl Lifecycle {
         done
     }
 
-    fn order(&self, wanted: &[String]) {
-        let shown: Vec<String> = self
-            .shared
-            .board
-            .lines()
-            .into_iter()
-            .map(|line| line.id)
-            .collect();
+    fn order(&mut self, wanted: &[String]) {
+        let shown = self.shared.board.lines().into_iter().map(|line| line.id);
+        let shown: Vec<String> = shown.filter(|id| wanted.contains(id)).collect();
         let present = wanted.iter().filter(|id| shown.contains(id));
         if !present.eq(shown.iter()) {
             self.shared.board.order(wanted);
@@ -154,18 +182,22 @@ impl Lifecycle {
                                 .map(|(pack, _)| pack.mapping.clone())
                                 .collect::<Vec<_>>()
                         };
-                        let changed = tables(&packs) != tables(&self.packs);
                         done.extend(needs_restart(&self.config, &config));
                         self.config.rules.clone_from(&config.rules);
                         self.config.lifecycle = config.lifecycle;
                         // Sources stay as they were bound.
-                        for (old, (new, _)) in self.packs.iter_mut().zip(packs) {
+                        let mut next = self.packs.clone();
+                        for (old, (new, _)) in next.iter_mut().zip(packs) {
                             if old.0.id == new.id {
                                 old.0 = new;
                             }
                         }
-                        if changed {
-                            done.push(told(MAPPING_RULE, self.swap_mappings(by)));
+                        if tables(&next) == tables(&self.packs) {
+                            self.packs = next;
+                        } else {
+                            // They are the packs when their tables are in force.
+                            let taken = self.swap_tables(next, by);
+                            done.push(told(MAPPING_RULE, taken));
                         }
                     }
                     Err(error) => return refuse(&error.to_string()),
@@ -178,6 +210,13 @@ impl Lifecycle {
         self.tell_done("configuration-reloaded", "", "", by, &message);
         json!({ "done": message, "changes": done })
     }
+}
+
+/// A version that was left is not taken by itself.
+fn passed_over(id: &str) -> Refusal {
+    let refusal = Refusal::left(id);
+    tracing::info!(rule = id, %refusal, "file passed over");
+    refusal
 }
 
 /// A configuration that cannot be used leaves everything as it is.

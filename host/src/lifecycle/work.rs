@@ -7,21 +7,33 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use sidewatch_engine::cache::{RuleDigest, digest};
+use sidewatch_engine::cache::digest;
 use sidewatch_engine::signature::read_signature;
 use sidewatch_engine::{Change, DetectionRule, Effect, SampledState};
 
 use super::audit::Action;
 use super::gate::{Candidate, Passed, Refusal, Surroundings, check, vectors_of};
+use super::kept::{Identity, Passport};
 use super::request::RulesRequest;
 use super::{InForce, Lifecycle, report};
-use crate::config::rules::{self, settings};
+use crate::config::RuleEntry;
+use crate::config::rules::{self, component_path, settings};
 use crate::config::trust::OlderVersions;
 
 /// How long the folding thread may take to make a change.
 const PATIENCE: Duration = Duration::from_secs(30);
 /// States tried with a new version.
 const SAMPLE: usize = 512;
+
+/// Who wants what a changed file wants.
+pub(super) const BY_FILE: &str = "file";
+
+/// A version that passed, with what it was made of.
+struct Ready {
+    passed: Passed,
+    component: Vec<u8>,
+    signature: Option<String>,
+}
 
 impl Lifecycle {
     pub(super) fn answer(&mut self, request: RulesRequest, by: &str) -> Value {
@@ -31,16 +43,28 @@ impl Lifecycle {
             RulesRequest::Quarantine { id } => return report::quarantine(&self.shared.board, &id),
             RulesRequest::Swap { id, file } => {
                 if id == rules::MAPPING_RULE {
-                    self.swap_mappings(by)
+                    self.swap_mappings(file.as_deref(), self.packs.clone(), by)
                 } else {
                     self.swap(&id, file.as_deref(), by)
                 }
             }
-            RulesRequest::Rollback { id } => self.roll_back(&id, by),
-            RulesRequest::Enable { id } => self.switch(&id, true, by),
-            RulesRequest::Disable { id } => self.switch(&id, false, by),
+            RulesRequest::Rollback { id } => {
+                let done = self.roll_back(&id, by);
+                self.tell_failure("rollback", &id, done, by)
+            }
+            RulesRequest::Enable { id } => {
+                let done = self.switch(&id, true, by);
+                self.tell_failure("enable", &id, done, by)
+            }
+            RulesRequest::Disable { id } => {
+                let done = self.switch(&id, false, by);
+                self.tell_failure("disable", &id, done, by)
+            }
             RulesRequest::Shadow { id, file } => self.shadow(&id, &file, by),
-            RulesRequest::EndShadow { id } => self.end_shadow(&id, by),
+            RulesRequest::EndShadow { id } => {
+                let done = self.end_shadow(&id, by);
+                self.tell_failure("shadow --end", &id, done, by)
+            }
             RulesRequest::Reload => return self.reload(by),
         };
         match done {
@@ -49,12 +73,13 @@ impl Lifecycle {
         }
     }
 
-    /// The file a rule comes from: its entry's, else `<id>.wasm`.
+    /// The file a rule comes from.
     pub(super) fn file_of(&self, id: &str) -> PathBuf {
-        let entry = self.entries.iter().find(|entry| entry.id == id);
-        let file = entry.and_then(|entry| entry.file.clone());
-        self.directory
-            .join(file.unwrap_or_else(|| PathBuf::from(format!("{id}.wasm"))))
+        component_path(&self.directory, id, self.entry_of(id))
+    }
+
+    fn entry_of(&self, id: &str) -> Option<&RuleEntry> {
+        self.entries.iter().find(|entry| entry.id == id)
     }
 
     /// Puts a version in force if it passes every check.
@@ -68,8 +93,8 @@ impl Lifecycle {
         let swapped = self
             .is_configured(id)
             .and_then(|()| self.read(&path))
-            .and_then(|(component, signature)| self.pass(id, &component, signature.as_deref()))
-            .and_then(|passed| self.put(id, passed));
+            .and_then(|(component, signature)| self.pass(id, component, signature))
+            .and_then(|ready| self.put(id, ready, file));
         self.tell_swap(id, swapped, by)
     }
 
@@ -105,10 +130,23 @@ impl Lifecycle {
         by: &str,
     ) -> Result<String, Refusal> {
         let swaps = &self.shared.board.swaps;
-        let version = self
-            .in_force
-            .get(id)
-            .map_or("none", |(in_force, _)| in_force.version.as_str());
+        let mapping = self.mapping.as_ref().filter(|_| id == rules::MAPPING_RULE);
+        let version: &str = match (self.in_force.get(id), mapping) {
+            (Some((in_force, _)), _) => &*in_force.version,
+            (None, Some((_, version))) => version,
+            (None, None) => "none",
+        };
+        if let Err(refusal) = &swapped
+            && by == BY_FILE
+            && refusal.is_transient()
+            && self
+                .shared
+                .board
+                .is_refused(id, refusal.stage, &refusal.reason)
+        {
+            tracing::debug!(rule = id, error = %refusal, "not taken this time either");
+            return swapped;
+        }
         let mut action = Action {
             action: "rule-swapped",
             rule: id,
@@ -140,52 +178,100 @@ impl Lifecycle {
         swapped
     }
 
-    /// The digest of what is in force.
-    pub(super) fn digest_in_force(&self, id: &str) -> Option<RuleDigest> {
-        self.in_force
-            .get(id)
-            .map(|(in_force, _)| in_force.loaded.digest)
+    /// What a component would be run with.
+    fn identity_of(&self, id: &str, component: &[u8]) -> Identity {
+        if id == rules::MAPPING_RULE {
+            return Identity::of_mapping(&digest(component));
+        }
+        let (parameters, limits) = settings(self.entry_of(id));
+        Identity::new(&digest(component), &parameters, limits)
     }
 
     pub(super) fn is_in_force(&self, id: &str, component: &[u8]) -> bool {
-        let entry = self.entries.iter().find(|entry| entry.id == id);
-        let (parameters, limits) = settings(entry);
-        self.in_force.get(id).is_some_and(|(in_force, _)| {
-            in_force.parameters == parameters && in_force.limits == limits
-        }) && self.digest_in_force(id) == Some(digest(component))
+        let wanted = self.identity_of(id, component);
+        let in_force = self.in_force.get(id);
+        in_force.is_some_and(|(in_force, _)| in_force.identity() == wanted)
+    }
+
+    /// Whether a component was left: it is not taken by itself.
+    pub(super) fn is_left(&self, id: &str, component: &[u8]) -> bool {
+        let wanted = self.identity_of(id, component);
+        let left = self.left.get(id);
+        left.is_some_and(|left| left.contains(&wanted))
+    }
+
+    /// A version is in force; where it came from another file, the one in the
+    /// rules directory is left, else nothing is any more.
+    pub(super) fn prefer(&mut self, id: &str, file: Option<&Path>) {
+        let own = self.file_of(id);
+        if file.is_none_or(|file| file == own) {
+            self.left.remove(id);
+        } else if let Ok((component, _)) = self.read(&own) {
+            let mapping = self.mapping.as_ref().filter(|_| id == rules::MAPPING_RULE);
+            let in_force = match (self.in_force.get(id), mapping) {
+                (Some((in_force, _)), _) => in_force.identity(),
+                (None, Some((digest, _))) => Identity::of_mapping(digest),
+                (None, None) => return,
+            };
+            let version = self.identity_of(id, &component);
+            self.leave(id, version, &in_force);
+        }
+        let left = self.left.get(id).map(Vec::as_slice).unwrap_or_default();
+        self.kept.leave(id, left);
     }
 
     /// Takes a component through the gate.
-    fn pass(&self, id: &str, component: &[u8], signature: Option<&str>) -> Result<Passed, Refusal> {
-        let entry = self.entries.iter().find(|entry| entry.id == id);
-        let (parameters, limits) = settings(entry);
-        let in_force = self.in_force.get(id).map(|(in_force, _)| in_force);
-        let states = if in_force.is_some() {
+    fn pass(
+        &mut self,
+        id: &str,
+        component: Vec<u8>,
+        signature: Option<String>,
+    ) -> Result<Ready, Refusal> {
+        let states = if self.in_force.contains_key(id) {
             self.sample(id)?
         } else {
             Vec::new()
         };
+        let (parameters, limits) = settings(self.entry_of(id));
+        let in_force = self.in_force.get(id).map(|(known, _)| {
+            let loaded = known.loaded.clone();
+            (loaded, known.parameters.clone(), known.limits)
+        });
         let refuses_older = self.config.trust.older_versions == OlderVersions::Refuse;
-        check(
-            &Candidate {
-                id,
+        let highest = self.versions.highest(id).filter(|_| refuses_older).cloned();
+        let recent = self.shared.recent.events();
+        let engine = self.engine.clone();
+        let vectors = vectors_of(&self.directory, id);
+        let id = id.to_owned();
+        self.aside(move || {
+            let passed = check(
+                &Candidate {
+                    id: &id,
+                    component: &component,
+                    signature: signature.as_deref(),
+                    parameters: &parameters,
+                    limits,
+                    vectors: Some(vectors),
+                },
+                &Surroundings {
+                    engine: &engine,
+                    in_force: in_force
+                        .as_ref()
+                        .map(|(loaded, parameters, limits)| (loaded, parameters, *limits)),
+                    highest: highest.as_ref(),
+                    recent: &recent,
+                    states: &states,
+                },
+            )?;
+            Ok(Ready {
+                passed,
                 component,
                 signature,
-                parameters: &parameters,
-                limits,
-                vectors: Some(vectors_of(&self.directory, id)),
-            },
-            &Surroundings {
-                engine: &self.engine,
-                in_force: in_force.map(|known| (&known.loaded, &known.parameters, known.limits)),
-                highest: self.versions.highest(id).filter(|_| refuses_older),
-                recent: &self.shared.recent.events(),
-                states: &states,
-            },
-        )
+            })
+        })
     }
 
-    fn sample(&self, id: &str) -> Result<Vec<SampledState>, Refusal> {
+    fn sample(&mut self, id: &str) -> Result<Vec<SampledState>, Refusal> {
         let change = Change::CopyStates {
             id: id.to_owned(),
             most: SAMPLE,
@@ -196,21 +282,30 @@ impl Lifecycle {
         }
     }
 
-    /// Has a change made between two frames.
-    pub(super) fn make(&self, change: Change) -> Result<Effect, Refusal> {
-        let effects = self
+    /// Has a change made between two frames. What the rules did of themselves
+    /// before it is told first, so that what is known fits what was changed.
+    pub(super) fn make(&mut self, change: Change) -> Result<Effect, Refusal> {
+        let answered = self
             .shared
             .exchange
             .request(vec![change], PATIENCE)
             .map_err(|error| Refusal::new("exchange", error))?;
-        match effects.into_iter().next() {
-            Some(Effect::Refused(reason)) => Err(Refusal::new("exchange", reason)),
+        for told in &answered.before {
+            self.tell_announcement(told);
+        }
+        match answered.effects.into_iter().next() {
+            Some(Effect::Refused(reason)) => Err(Refusal::new("change", reason)),
             Some(effect) => Ok(effect),
             None => Err(Refusal::new("exchange", "no effect")),
         }
     }
 
-    fn put(&mut self, id: &str, passed: Passed) -> Result<String, Refusal> {
+    fn put(&mut self, id: &str, ready: Ready, file: Option<&Path>) -> Result<String, Refusal> {
+        let Ready {
+            passed,
+            component,
+            signature,
+        } = ready;
         let Passed {
             rule,
             loaded,
@@ -237,7 +332,16 @@ impl Lifecycle {
                 entry.counters = counters;
             }
         });
+        let identity = in_force.identity();
         self.in_force.insert(id.to_owned(), (in_force, before));
+        let passport = Passport {
+            rule: id.to_owned(),
+            identity,
+            signature,
+            left: self.left.get(id).cloned().unwrap_or_default(),
+        };
+        self.kept.put(&passport, &component);
+        self.prefer(id, file);
         Ok(notes)
     }
 
@@ -263,6 +367,11 @@ impl Lifecycle {
             id: id.to_owned(),
             on,
         })?);
+        if on {
+            self.off.remove(id);
+        } else {
+            self.off.insert(id.to_owned());
+        }
         let (state, action) = if on {
             ("in force", "rule-enabled")
         } else {
@@ -276,11 +385,11 @@ impl Lifecycle {
     }
 
     fn shadow(&mut self, id: &str, file: &Path, by: &str) -> Result<String, Refusal> {
-        let passed = self
+        let ready = self
             .read(file)
-            .and_then(|(component, signature)| self.pass(id, &component, signature.as_deref()));
-        let rule: Box<DetectionRule> = match passed {
-            Ok(passed) => passed.rule,
+            .and_then(|(component, signature)| self.pass(id, component, signature));
+        let rule: Box<DetectionRule> = match ready {
+            Ok(ready) => ready.passed.rule,
             Err(refusal) => return self.tell_swap(id, Err(refusal), by),
         };
         let version = rule.descriptor.version.to_string();
@@ -299,6 +408,30 @@ impl Lifecycle {
         let message = format!("nothing runs in the shadow of {id} any more");
         self.tell_done("shadow-ended", id, "", by, &message);
         Ok(message)
+    }
+
+    /// What somebody wanted and did not get is told, too.
+    fn tell_failure(
+        &self,
+        wish: &str,
+        id: &str,
+        done: Result<String, Refusal>,
+        by: &str,
+    ) -> Result<String, Refusal> {
+        if let Err(refusal) = &done {
+            let reason = refusal.to_string();
+            let message = format!("{wish} of rule {id} was not done: {reason}");
+            tracing::warn!(rule = id, by, "{message}");
+            self.shared.audit.tell(&Action {
+                action: "rule-change-failed",
+                rule: id,
+                version: "",
+                by,
+                failure: Some(&reason),
+                message: &message,
+            });
+        }
+        done
     }
 
     pub(super) fn tell_done(&self, action: &str, id: &str, version: &str, by: &str, message: &str) {

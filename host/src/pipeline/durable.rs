@@ -106,10 +106,15 @@ fn report(recovered: &Recovered) {
 }
 
 /// Gives the rules the states of the earlier run, and the names it learnt.
+/// States of rules that are not in force but may come wait for them.
 ///
 /// # Errors
 /// The store cannot be read.
-pub fn restore(store: &Store, processor: &mut Processor) -> Result<(), StoreError> {
+pub fn restore(
+    store: &Store,
+    processor: &mut Processor,
+    may_come: &[String],
+) -> Result<(), StoreError> {
     let Processor {
         rules,
         aliases: names,
@@ -123,8 +128,13 @@ pub fn restore(store: &Store, processor: &mut Processor) -> Result<(), StoreErro
             }
             return;
         }
-        let of_rule = |rule: &&mut sidewatch_engine::DetectionRule| *rule.descriptor.id == *id;
-        let Some(rule) = rules.detections.iter_mut().find(of_rule) else {
+        let of_rule = |rule: &sidewatch_engine::DetectionRule| *rule.descriptor.id == *id;
+        let states = match rules.detections.iter().position(of_rule) {
+            Some(at) => rules.detections.get_mut(at).map(|rule| rule.states_mut()),
+            None if may_come.iter().any(|one| *one == *id) => rules.waiting_states(id),
+            None => None,
+        };
+        let Some(states) = states else {
             return;
         };
         let kept = state.map_or(
@@ -141,7 +151,7 @@ pub fn restore(store: &Store, processor: &mut Processor) -> Result<(), StoreErro
                 changes: state.changes,
             },
         );
-        rule.states_mut().restore(key, kept);
+        states.restore(key, kept);
     })?;
     rules.remember_changes();
     names.keep_news();
@@ -202,6 +212,14 @@ impl Durable {
 
     /// Takes along what the rules remember differently now.
     pub(super) fn note_states(&mut self, rules: &mut RuleSet) {
+        let mut named = None;
+        let changes = &mut self.batch.states;
+        rules.drain_forgotten(|id, key| {
+            if named.replace(Arc::clone(id)).as_ref() != Some(id) {
+                changes.rule(id);
+            }
+            changes.put(key, None);
+        });
         for rule in &mut rules.detections {
             let changes = &mut self.batch.states;
             let id = Arc::clone(&rule.descriptor.id);

@@ -32,7 +32,8 @@ use crate::config::ConfigFile;
 use crate::config::rules::{self, PackInUse};
 use crate::config::secrets::Keys;
 use crate::lifecycle::request::RulesHandle;
-use crate::lifecycle::{Beginning, Lifecycle};
+use crate::lifecycle::start::{self, Ground};
+use crate::lifecycle::{Beginning, Lifecycle, compiling};
 
 /// A sink of this process, beside those of the configuration.
 pub struct Tap {
@@ -76,7 +77,8 @@ impl std::fmt::Debug for Pipeline {
     }
 }
 
-/// The engine of a configuration.
+/// The engine of a configuration, compiling in this process: for what the
+/// operator reads by hand.
 ///
 /// # Errors
 /// The directory for compiled rules or a trusted key cannot be used.
@@ -110,10 +112,21 @@ impl Pipeline {
         let keys = Keys::open(config.directory())?;
         let enricher = Enricher::new(&config.enrichment, keys.hash)?;
         let packs = packs(config)?;
-        let engine = engine(config, &keys)?;
+        let engine = engine(config, &keys)?.compiling_in(compiling::worker());
         let directory = rules::rules_directory(config.rules_directory.as_deref())?;
-        let entries = rules::entries(&directory, &config.rules)?;
-        let rule_set = rules::build(&engine, &directory, &packs, &entries)?;
+        let entries = rules::read_entries(&directory, &config.rules, &[]);
+        let begun = start::begin(Ground {
+            engine: &engine,
+            config,
+            directory: &directory,
+            packs: &packs,
+            entries: &entries,
+        })?;
+        let may_come: Vec<String> = packs
+            .iter()
+            .flat_map(|(pack, _)| pack.detections.iter().cloned())
+            .chain(entries.entries.iter().map(|entry| entry.id.clone()))
+            .collect();
         let opened = durable::open(config)?;
         let store = opened.as_ref().map(|(store, _)| store);
         let Connected {
@@ -138,10 +151,10 @@ impl Pipeline {
             config_path: None,
             directory: &directory,
             packs: &packs,
-            entries,
+            entries: entries.entries,
             own: own.clone(),
         };
-        let lifecycle = Lifecycle::new(beginning, &rule_set);
+        let lifecycle = Lifecycle::new(beginning, &begun);
         let mut status = Status::new(
             sources
                 .iter()
@@ -149,7 +162,7 @@ impl Pipeline {
                 .chain([(report::SOURCE.to_owned(), Arc::clone(own.counters()))])
                 .collect(),
             of_kept.chain(of_taps).collect(),
-            rule_status(&rule_set, &packs),
+            rule_status(&begun.rules, &packs),
         );
         status.store = opened.as_ref().map(|(store, _)| Arc::clone(store));
         status.set_databases(enricher.databases());
@@ -157,7 +170,7 @@ impl Pipeline {
         let status = Arc::new(status);
         let join = join_of(config);
         let aliases = aliases(packs.iter().map(|(pack, _)| pack), &keys);
-        let processor = Processor::new(enricher, rule_set).with_aliases(aliases);
+        let processor = Processor::new(enricher, begun.rules).with_aliases(aliases);
         let mut folder = Folder::new(processor, join, outlets, Arc::clone(&status));
         folder.follow(lifecycle.shared());
         let kept = match opened {
@@ -168,6 +181,7 @@ impl Pipeline {
                 recovered.parked,
                 kept_sinks,
                 &receiver,
+                &may_come,
             )?),
         };
         Ok(Self {
@@ -216,9 +230,7 @@ impl Pipeline {
         // Those who asked for one have theirs.
         drop(rules);
         let audit = lifecycle.shared().audit;
-        std::thread::Builder::new()
-            .name("rules".to_owned())
-            .spawn(move || lifecycle.run())
+        supervision::beside("rules", Arc::clone(&status), move || lifecycle.run())
             .map_err(PipelineError::Thread)?;
         let (trigger, shutdown) = shutdown::channel();
         let (ending, ended) = watch::channel(false);
@@ -276,8 +288,9 @@ fn keep(
     parked: Vec<Parked>,
     sinks: Vec<(Address, Box<dyn Sink>, DurableQueue)>,
     receiver: &IntakeReceiver,
+    may_come: &[String],
 ) -> Result<Kept, PipelineError> {
-    durable::restore(&store, folder.processor_mut())?;
+    durable::restore(&store, folder.processor_mut(), may_come)?;
     let acknowledger = receiver.acknowledger();
     let (committer, running) = store.start(move |safe| acknowledger.acknowledge(safe))?;
     let mut addresses = Vec::new();
@@ -351,10 +364,16 @@ pub fn check(config: &ConfigFile) -> Result<String, PipelineError> {
             codecs(entry, pack, &keys)?;
         }
     }
-    let engine = engine(config, &keys)?;
+    let engine = engine(config, &keys)?.compiling_in(compiling::worker());
     let directory = rules::rules_directory(config.rules_directory.as_deref())?;
-    let entries = rules::entries(&directory, &config.rules)?;
-    let rule_set = rules::build(&engine, &directory, &packs, &entries)?;
+    let entries = rules::read_entries(&directory, &config.rules, &[]);
+    let rule_set = start::check_all(Ground {
+        engine: &engine,
+        config,
+        directory: &directory,
+        packs: &packs,
+        entries: &entries,
+    })?;
     build_sinks(config)?;
     let mut text = String::new();
     for database in enricher.databases() {

@@ -11,6 +11,7 @@ use sidewatch_sources::SourceCounters;
 use sidewatch_store::Store;
 
 use super::taps::Taps;
+use crate::config::rules::MAPPING_RULE;
 use crate::lifecycle::board::Board;
 
 /// Counters of the folding thread.
@@ -126,6 +127,10 @@ impl Status {
     pub fn rules_now(&self) -> Vec<RuleStatus> {
         let mut now = Vec::new();
         self.board.each(|entry| {
+            // Mappings are shown by pack.
+            if entry.line.id == MAPPING_RULE {
+                return;
+            }
             now.push(RuleStatus {
                 id: entry.line.id.clone(),
                 version: entry.line.version.clone(),

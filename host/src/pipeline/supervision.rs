@@ -88,6 +88,28 @@ pub(super) fn thread(
     Ok(watched)
 }
 
+/// Starts a thread traffic flows without; when it breaks, that is a failure of
+/// the whole.
+///
+/// # Errors
+/// It cannot be started.
+pub(super) fn beside(
+    name: &'static str,
+    status: Arc<Status>,
+    work: impl FnOnce() + Send + 'static,
+) -> io::Result<()> {
+    std::thread::Builder::new()
+        .name(name.to_owned())
+        .spawn(move || {
+            if catch_unwind(AssertUnwindSafe(work)).is_err() {
+                status.fail(&format!(
+                    "the thread `{name}` broke: what it did is not done until a restart"
+                ));
+            }
+        })?;
+    Ok(())
+}
+
 /// Everything that runs.
 pub(super) struct Running {
     pub(super) status: Arc<Status>,
@@ -188,6 +210,18 @@ mod tests {
         let mut ended = thread("test", Arc::clone(&status), || panic!("on purpose")).unwrap();
         ended.wait_for(|ended| *ended).await.unwrap();
         assert!(!status.alive.load(Ordering::Acquire));
+    }
+
+    #[tokio::test]
+    async fn a_thread_beside_that_breaks_is_a_failure_and_one_that_ends_is_none() {
+        let status = Arc::new(Status::default());
+        beside("fine", Arc::clone(&status), || {}).unwrap();
+        beside("rules", Arc::clone(&status), || panic!("on purpose")).unwrap();
+        while status.failures().is_empty() {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        assert_eq!(status.failures().len(), 1);
+        assert!(status.failures()[0].contains("`rules` broke"));
     }
 
     #[tokio::test]
