@@ -7,7 +7,8 @@ use std::time::{Duration, Instant};
 
 use integration_tests::command::rules;
 use integration_tests::until;
-use nix::sys::signal::Signal;
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 
 use super::lifecycle::{
     audited, configured, lay_out, operate, send, start, until_version, versions, witness,
@@ -179,24 +180,32 @@ fn a_rollback_and_a_swap_from_elsewhere_hold() {
     assert!(sidecar.stop().success());
 }
 
+/// The child of a sidecar that compiles, if there is one.
+fn compiler_of(sidecar: u32) -> Option<Pid> {
+    let parent = format!("PPid:\t{sidecar}\n");
+    let processes = std::fs::read_dir("/proc").unwrap().flatten();
+    let numbers = processes.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
+    let read = |number: i32, file: &str| {
+        std::fs::read_to_string(format!("/proc/{number}/{file}")).unwrap_or_default()
+    };
+    numbers
+        .filter(|number| read(*number, "status").contains(&parent))
+        .find(|number| read(*number, "cmdline").contains("compile-rule"))
+        .map(Pid::from_raw)
+}
+
 #[test]
 fn nobody_waits_for_a_check_and_the_end_does_not_either() {
     let directory = tempfile::tempdir().unwrap();
     let directory = directory.path();
     let sidecar = start(directory);
     until_version(&sidecar, "1.1000.0");
-    // Vectors nobody ever writes: the check of the next version does not end.
-    let folder = directory.join("rules/witness/tests");
-    std::fs::create_dir_all(&folder).unwrap();
-    let made = std::process::Command::new("mkfifo")
-        .arg(folder.join("endless.json"))
-        .status()
-        .unwrap();
-    assert!(made.success());
     std::fs::write(directory.join("next.wasm"), witness(2_000)).unwrap();
     let begun = std::thread::scope(|scope| {
         let swap = scope.spawn(|| operate(directory, &["rules", "swap", "witness", "next.wasm"]));
-        std::thread::sleep(Duration::from_secs(1));
+        // Whoever compiles it stands still, so its check does not end.
+        let compiler = until("the compiler", || compiler_of(sidecar.process_id()));
+        kill(compiler, Signal::SIGSTOP).unwrap();
         assert!(list(directory).contains("1.1000.0"));
         for verb in ["disable", "enable"] {
             let done = operate(directory, &["rules", verb, "witness"]);
@@ -205,6 +214,7 @@ fn nobody_waits_for_a_check_and_the_end_does_not_either() {
         assert!(!swap.is_finished());
         let begun = Instant::now();
         assert!(sidecar.stop().success());
+        kill(compiler, Signal::SIGKILL).unwrap();
         assert_eq!(swap.join().unwrap().code, 1);
         begun
     });

@@ -209,7 +209,7 @@ impl Ground<'_> {
         let broke = || Refusal::new("check", "checking it broke");
         std::thread::scope(|scope| {
             let of_mapping = left_of(MAPPING_RULE);
-            let mapping = scope.spawn(|| self.judge_mapping(of_mapping));
+            let mapping = scope.spawn(move || self.judge_mapping(of_mapping));
             let workers: Vec<_> = (0..AT_A_TIME.min(wanted.len()))
                 .map(|_| scope.spawn(judge_some))
                 .collect();

@@ -131,9 +131,9 @@ impl Lifecycle {
     ) -> Result<String, Refusal> {
         let swaps = &self.shared.board.swaps;
         let mapping = self.mapping.as_ref().filter(|_| id == rules::MAPPING_RULE);
-        let version: &str = match (self.in_force.get(id), mapping) {
-            (Some((in_force, _)), _) => &*in_force.version,
-            (None, Some((_, version))) => version,
+        let version = match (self.in_force.get(id), mapping) {
+            (Some((in_force, _)), _) => in_force.version.as_str(),
+            (None, Some((_, version))) => version.as_str(),
             (None, None) => "none",
         };
         if let Err(refusal) = &swapped
