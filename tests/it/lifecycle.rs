@@ -176,6 +176,8 @@ fn an_operator_swaps_rolls_back_switches_and_compares() {
     let swapped = done(&["rules", "swap", "witness", "next.wasm"]);
     assert!(swapped.contains("recent events"), "{swapped}");
     until_version(&sidecar, "1.2000.0");
+    let again = done(&["rules", "swap", "witness", "next.wasm"]);
+    assert!(again.contains("already"), "{again}");
     let list = done(&["rules", "list"]);
     assert!(list.contains("before: 1.1000.0"), "{list}");
     done(&["rules", "rollback", "witness"]);

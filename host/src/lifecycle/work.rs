@@ -90,9 +90,16 @@ impl Lifecycle {
         by: &str,
     ) -> Result<String, Refusal> {
         let path = file.map_or_else(|| self.file_of(id), Path::to_owned);
-        let swapped = self
-            .is_configured(id)
-            .and_then(|()| self.read(&path))
+        let read = self.is_configured(id).and_then(|()| self.read(&path));
+        if let Ok((component, _)) = &read
+            && self.is_in_force(id, component)
+        {
+            // Swapped all the same, the version to go back to would be itself.
+            return Ok(format!(
+                "`{id}` is in force with these bytes and parameters already"
+            ));
+        }
+        let swapped = read
             .and_then(|(component, signature)| self.pass(id, component, signature))
             .and_then(|ready| self.put(id, ready, file));
         self.tell_swap(id, swapped, by)
