@@ -8,57 +8,26 @@ use std::net::{SocketAddr, TcpListener};
 use std::path::Path;
 use std::time::Duration;
 
-use integration_tests::command::fixture;
-use integration_tests::http::Client;
 use integration_tests::sidecar::Builder;
-use integration_tests::{Sidecar, SmallDisk, until};
+use integration_tests::{SmallDisk, until};
 use serde_json::Value;
 
-const KEY: &str = "0123456789abcdef0123456789abcdef";
+use crate::storage_faults::{self, send};
+
 const LINES: u64 = 40_000;
 /// Far below what the lines would take.
 const MOST_MEMORY: u64 = 256 << 20;
 
+/// As for other faults of the store, with a log to begin with.
 fn configured(directory: &Path) -> Builder {
-    let log = directory.join("access.log");
-    let rule = fixture("misbehaving");
     let lines: String = (0..LINES)
         .map(|at| {
             let user = at % 200;
             format!("192.0.2.7 - user-{user} [20/Nov/2026:10:00:00 +0000] \"GET /line/{at} HTTP/1.1\" 200 5 \"-\" \"test\"\n")
         })
         .collect();
-    fs::write(&log, lines).unwrap();
-    Sidecar::in_directory(directory)
-        .section("[store]\nsegment_bytes = 65536")
-        .section(&format!(
-            "[[rules]]\nid = \"misbehaving\"\nfile = {rule:?}\nparameters = {{ mode = \"panic\" }}"
-        ))
-        .source(
-            "log",
-            &format!(
-                "type = \"file\"\npaths = [{log:?}]\nformat = \"combined\"\npoll_interval_ms = 5"
-            ),
-        )
-        .source(
-            "forms",
-            &format!("type = \"mirror\"\nlisten = \"127.0.0.1:0\"\nsensor_keys = [\"{KEY}\"]"),
-        )
-}
-
-/// Sends a form; whether it was acknowledged.
-fn send(address: SocketAddr, path: &str) -> bool {
-    let body = format!(
-        "ipAddress=192.0.2.99&url={path}&userName=sender&eventTime=2026-11-20+10:00:00.000"
-    );
-    let key = format!("Api-Key: {KEY}");
-    let headers = [
-        key.as_str(),
-        "Content-Type: application/x-www-form-urlencoded",
-    ];
-    Client::connect(address)
-        .try_send("POST /sensor/", &headers, &body)
-        .is_ok_and(|answer| answer.status == 204)
+    fs::write(directory.join("access.log"), lines).unwrap();
+    storage_faults::configured(directory)
 }
 
 /// An address nobody listens at yet.
@@ -103,7 +72,7 @@ fn a_full_disk_sheds_what_a_dead_sink_was_kept_and_goes_on() {
     assert_eq!(metrics.get("store_disk_full", &[]), 1);
     assert_eq!(metrics.get("store_unwritable", &[]), 0);
     assert!(sidecar.resident_bytes() < MOST_MEMORY);
-    assert!(send(sidecar.address("forms"), "/still-acknowledged"));
+    assert!(send(&sidecar, "/still-acknowledged"));
     let (mut newest, mut reported) = (false, false);
     let records = received(address, |record| {
         newest |= record["url"]["path"] == "/still-acknowledged";
@@ -148,9 +117,8 @@ fn on_a_full_disk_with_nothing_to_shed_nothing_is_acknowledged_until_there_is_ro
         "{}",
         ready.body
     );
-    let forms = sidecar.address("forms");
     std::thread::scope(|scope| {
-        let waiting = scope.spawn(|| send(forms, "/waits"));
+        let waiting = scope.spawn(|| send(&sidecar, "/waits"));
         // Longer than several attempts.
         std::thread::sleep(Duration::from_millis(2500));
         assert!(!waiting.is_finished(), "acknowledged without room");

@@ -15,7 +15,8 @@ use serde_json::Value;
 
 const KEY: &str = "0123456789abcdef0123456789abcdef";
 
-fn configured(directory: &Path) -> Builder {
+/// A followed log, forms, and small segments of the store.
+pub(crate) fn configured(directory: &Path) -> Builder {
     let log = directory.join("access.log");
     let rule = fixture("misbehaving");
     Sidecar::in_directory(directory)
@@ -36,7 +37,7 @@ fn configured(directory: &Path) -> Builder {
 }
 
 /// Sends a form; whether it was acknowledged.
-fn send(sidecar: &Sidecar, path: &str) -> bool {
+pub(crate) fn send(sidecar: &Sidecar, path: &str) -> bool {
     let body = format!(
         "ipAddress=192.0.2.99&url={path}&userName=sender&eventTime=2026-11-20+10:00:00.000"
     );

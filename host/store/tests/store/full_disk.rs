@@ -77,17 +77,6 @@ fn expected_states(batches: u64) -> BTreeMap<u64, u64> {
     states
 }
 
-fn states(open: &Open) -> BTreeMap<u64, u64> {
-    let mut states = BTreeMap::new();
-    open.store
-        .states(|_, key, state| {
-            let bytes = state.unwrap().bytes.try_into().unwrap();
-            states.insert(key, u64::from_le_bytes(bytes));
-        })
-        .unwrap();
-    states
-}
-
 #[test]
 fn sinks_that_may_lose_records_make_room_and_nobody_else_loses_any() {
     let directory = tempfile::tempdir().unwrap();

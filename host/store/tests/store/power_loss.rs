@@ -121,18 +121,6 @@ fn three_runs(place: &Path) -> u64 {
     number
 }
 
-/// Every state that is kept, by its key.
-fn states(open: &Open) -> BTreeMap<u64, u64> {
-    let mut states = BTreeMap::new();
-    open.store
-        .states(|_, key, state| {
-            let bytes = state.unwrap().bytes.try_into().unwrap();
-            states.insert(key, u64::from_le_bytes(bytes));
-        })
-        .unwrap();
-    states
-}
-
 fn traced(place: &Path) -> Option<Trace> {
     let log = place.join("trace");
     File::create(place.join("marks")).unwrap();

@@ -1,5 +1,6 @@
 //! A store with two sinks, what goes in and what comes out.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -166,4 +167,16 @@ pub(super) fn take(outbox: &mut Outbox, count: usize) -> Vec<u128> {
 
 pub(super) fn numbers(range: std::ops::Range<u128>) -> Vec<u128> {
     range.collect()
+}
+
+/// Every state that is kept, by its key; tests keep numbers in them.
+pub(super) fn states(open: &Open) -> BTreeMap<u64, u64> {
+    let mut states = BTreeMap::new();
+    open.store
+        .states(|_, key, state| {
+            let bytes = state.unwrap().bytes.try_into().unwrap();
+            states.insert(key, u64::from_le_bytes(bytes));
+        })
+        .unwrap();
+    states
 }
