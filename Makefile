@@ -86,9 +86,8 @@ rotation-test: wasm-target test-tools fixtures ## Rotate a followed log ROTATION
 	$(CARGO) build -q --workspace --bins
 	SIDEWATCH_RULES=$(abspath $(TARGET)/rules) SIDEWATCH_ROTATIONS=$(ROTATIONS) $(CARGO) nextest run --workspace --no-capture -E 'test(rotation::)'
 
-swaps: fixtures ## A thousand swaps of a rule under a real nginx' traffic; prints the numbers
-	$(CARGO) build -q --workspace --bins
-	SIDEWATCH_RULES=$(abspath $(TARGET)/rules) SIDEWATCH_SWAPS=1000 $(CARGO) nextest run --workspace --success-output final -E 'test(swaps_under_traffic)'
+swaps: fixtures build ## A thousand swaps of a rule under a real nginx' traffic; prints the numbers
+	SIDEWATCH_RULES=$(abspath $(TARGET)/rules) SIDEWATCH_SWAPS=1000 SIDEWATCH_PROGRAM=$(abspath $(TARGET)/release/sidewatch) $(CARGO) nextest run --workspace --success-output final -E 'test(swaps_under_traffic)'
 
 # Needs node with npm, python3 and their package indexes.
 LANGUAGES := $(TARGET)/languages
@@ -116,7 +115,7 @@ tools:
 
 # What the tests need besides.
 test-tools:
-	@missing=; command -v nginx >/dev/null || missing+=" nginx-light"; command -v rsyslogd >/dev/null || missing+=" rsyslog"; command -v strace >/dev/null || missing+=" strace"; \
+	@missing=; command -v nginx >/dev/null || missing+=" nginx-light"; command -v rsyslogd >/dev/null || missing+=" rsyslog"; command -v strace >/dev/null || missing+=" strace"; compgen -G '/usr/lib/*/faketime/libfaketimeMT.so.1' >/dev/null || missing+=" libfaketime"; \
 	if [ -n "$$missing" ]; then echo "installing$$missing"; apt-get update -q && apt-get install -qy --no-install-recommends $$missing; fi
 	@command -v cargo-nextest >/dev/null || $(CARGO) install --locked cargo-nextest
 

@@ -7,7 +7,8 @@
 //! an event was folded, whatever the sinks saw.
 //!
 //! `SIDEWATCH_KILLS` sets how often (five times when unset), `SIDEWATCH_SEED`
-//! the sequence of waits; a failure names the seed.
+//! the sequence of waits; a failure names the seed. Every hundred kills begin
+//! with an empty store, so that what the oracle must read again stays bounded.
 
 use std::collections::{HashMap, HashSet};
 use std::io::Write as _;
@@ -23,6 +24,8 @@ use nix::sys::signal::Signal;
 use serde_json::Value;
 
 const USERS: u64 = 7;
+/// Kills that one store lives through.
+const KILLS_OF_A_STORE: u64 = 100;
 
 fn from_environment(name: &str, otherwise: u64) -> u64 {
     std::env::var(name)
@@ -108,112 +111,150 @@ fn send_forms(address: std::net::SocketAddr, first: u64, stop: &AtomicBool) -> V
     acknowledged
 }
 
-#[test]
-fn killed_at_random_under_load_nothing_is_lost_and_nothing_folded_twice() {
-    let kills = from_environment("SIDEWATCH_KILLS", 5);
-    let seed = from_environment("SIDEWATCH_SEED", 20_261_121);
-    eprintln!("kills {kills}, seed {seed}");
-    let mut numbers = Numbers(seed);
-    let directory = tempfile::tempdir().unwrap();
-    let directory = directory.path();
-    let mut log = std::fs::File::create(directory.join("access.log")).unwrap();
-    let mut issued = [0_u64; USERS as usize];
-    let mut lines = 0_u64;
-    let mut acknowledged: Vec<String> = Vec::new();
-    for round in 0..kills {
+/// What was issued and what was acknowledged.
+#[derive(Default)]
+struct Oracle {
+    lines: u64,
+    of_user: [u64; USERS as usize],
+    acknowledged: Vec<String>,
+}
+
+impl Oracle {
+    /// Appends a line of a user.
+    fn issue(&mut self, log: &mut std::fs::File, user: u64, path: &str) {
+        self.of_user[user as usize] += 1;
+        log.write_all(line(user, path).as_bytes()).unwrap();
+    }
+
+    /// Appends some lines of any users.
+    fn burst(&mut self, log: &mut std::fs::File, numbers: &mut Numbers) {
+        let mut text = String::new();
+        for _ in 0..1 + numbers.below(16) {
+            let user = numbers.below(USERS);
+            self.of_user[user as usize] += 1;
+            self.lines += 1;
+            text.push_str(&line(user, &format!("/line/{}", self.lines)));
+        }
+        log.write_all(text.as_bytes()).unwrap();
+    }
+
+    /// Loads a sidecar with lines and forms, and kills it.
+    fn kill_one(&mut self, directory: &Path, log: &mut std::fs::File, numbers: &mut Numbers) {
         let sidecar = configured(directory).start();
         let address = sidecar.address("forms");
         let stop = AtomicBool::new(false);
+        let first = self.lines * 1_000_000;
         std::thread::scope(|scope| {
-            let forms = scope.spawn(|| send_forms(address, round * 1_000_000, &stop));
+            let forms = scope.spawn(|| send_forms(address, first, &stop));
             let rest = Duration::from_millis(5 + numbers.below(250));
             let begun = std::time::Instant::now();
             while begun.elapsed() < rest {
-                let mut text = String::new();
-                for _ in 0..1 + numbers.below(40) {
-                    let user = numbers.below(USERS);
-                    issued[user as usize] += 1;
-                    lines += 1;
-                    text.push_str(&line(user, &format!("/line/{lines}")));
-                }
-                log.write_all(text.as_bytes()).unwrap();
+                self.burst(log, numbers);
                 std::thread::sleep(Duration::from_millis(1));
             }
             sidecar.signal(Signal::SIGKILL);
             stop.store(true, Ordering::Relaxed);
-            acknowledged.extend(forms.join().unwrap());
+            self.acknowledged.extend(forms.join().unwrap());
         });
-        drop(sidecar);
+    }
+
+    /// Compares what the sink's file says with what was issued.
+    fn compare(&self, directory: &Path, seed: u64) -> usize {
+        let mut counted: HashMap<String, u64> = HashMap::new();
+        let mut seen: HashMap<String, String> = HashMap::new();
+        let mut delivered = 0;
+        for record in records(directory) {
+            delivered += 1;
+            let path = path_of(&record).to_owned();
+            if record["event"]["kind"] == "alert" {
+                let count = evidence(&record, "honest_events");
+                let user = record["user"]["name"].as_str().unwrap().to_owned();
+                let before = counted.insert(user.clone(), count);
+                assert!(
+                    before.is_none_or(|before| before == count),
+                    "{user} was counted anew (seed {seed})"
+                );
+                continue;
+            }
+            let id = record["event"]["id"].as_str().unwrap().to_owned();
+            let before = seen.insert(path.clone(), id.clone());
+            assert!(
+                path == "/report" || before.is_none_or(|before| before == id),
+                "{path} came under two ids (seed {seed})"
+            );
+        }
+        for (user, issued) in (0..).zip(self.of_user) {
+            let folded = counted.get(&format!("user-{user}")).copied();
+            assert_eq!(folded, Some(issued), "user-{user} (seed {seed})");
+        }
+        for number in 1..=self.lines {
+            let path = format!("/line/{number}");
+            assert!(seen.contains_key(&path), "{path} was lost (seed {seed})");
+        }
+        for path in &self.acknowledged {
+            assert!(
+                seen.contains_key(path),
+                "{path} was acknowledged and lost (seed {seed})"
+            );
+        }
+        delivered
+    }
+}
+
+/// The users whose counts the sink's file tells.
+fn reports(directory: &Path) -> usize {
+    let text = std::fs::read_to_string(directory.join("all.json")).unwrap_or_default();
+    let told: HashSet<String> = text
+        .lines()
+        .filter(|line| line.contains("honest_events"))
+        .filter_map(|line| serde_json::from_str::<Value>(line).ok())
+        .filter_map(|record| Some(record["user"]["name"].as_str()?.to_owned()))
+        .collect();
+    told.len()
+}
+
+/// One store's life; says how much it was.
+fn kill_again_and_again(kills: u64, seed: u64) {
+    let mut numbers = Numbers(seed);
+    let directory = tempfile::tempdir().unwrap();
+    let directory = directory.path();
+    let mut log = std::fs::File::create(directory.join("access.log")).unwrap();
+    let mut oracle = Oracle::default();
+    for _ in 0..kills {
+        oracle.kill_one(directory, &mut log, &mut numbers);
     }
     let sidecar = configured(directory).start();
     for user in 0..USERS {
-        issued[user as usize] += 1;
-        log.write_all(line(user, "/report").as_bytes()).unwrap();
+        oracle.issue(&mut log, user, "/report");
     }
     until("the reports of every user", || {
-        let found = records(directory);
-        let reports = found
-            .iter()
-            .filter(|record| record["event"]["kind"] == "alert" && path_of(record) == "/report")
-            .filter_map(|record| record["user"]["name"].as_str())
-            .collect::<HashSet<_>>()
-            .len();
-        (reports == USERS as usize).then_some(())
+        (reports(directory) == USERS as usize).then_some(())
     });
     let metrics = sidecar.settled();
     assert_eq!(metrics.sink("all", "dropped_queue_full"), 0);
     assert!(sidecar.stop().success());
-
-    let found = records(directory);
-    let mut counted: HashMap<String, u64> = HashMap::new();
-    let mut seen: HashMap<String, String> = HashMap::new();
-    for record in &found {
-        let path = path_of(record).to_owned();
-        if record["event"]["kind"] == "alert" {
-            let count = evidence(record, "honest_events");
-            let user = record["user"]["name"].as_str().unwrap().to_owned();
-            let before = counted.insert(user.clone(), count);
-            assert!(
-                before.is_none_or(|before| before == count),
-                "{user} was counted anew (seed {seed})"
-            );
-            continue;
-        }
-        let id = record["event"]["id"].as_str().unwrap().to_owned();
-        if path.starts_with("/line/") {
-            let before = seen.insert(path.clone(), id.clone());
-            assert!(
-                before.is_none_or(|before| before == id),
-                "{path} came under two ids (seed {seed})"
-            );
-        } else {
-            seen.insert(path, id);
-        }
-    }
-    for (user, issued) in (0..).zip(issued) {
-        let folded = counted.get(&format!("user-{user}")).copied();
-        assert_eq!(folded, Some(issued), "user-{user} (seed {seed})");
-    }
-    for number in 1..=lines {
-        assert!(
-            seen.contains_key(&format!("/line/{number}")),
-            "line {number} was lost (seed {seed})"
-        );
-    }
-    for path in &acknowledged {
-        assert!(
-            seen.contains_key(path),
-            "{path} was acknowledged and lost (seed {seed})"
-        );
-    }
+    let delivered = oracle.compare(directory, seed);
     eprintln!(
-        "{lines} lines, {} acknowledged forms, {} records delivered",
-        acknowledged.len(),
-        found.len()
+        "seed {seed}: {kills} kills, {} lines, {} acknowledged forms, {delivered} records delivered: 0 lost, 0 folded twice",
+        oracle.lines,
+        oracle.acknowledged.len(),
     );
 }
 
-fn evidence(record: &Value, name: &str) -> u64 {
+#[test]
+fn killed_at_random_under_load_nothing_is_lost_and_nothing_folded_twice() {
+    let mut kills = from_environment("SIDEWATCH_KILLS", 5);
+    let mut seed = from_environment("SIDEWATCH_SEED", 20_261_121);
+    while kills > 0 {
+        let now = kills.min(KILLS_OF_A_STORE);
+        kill_again_and_again(now, seed);
+        kills -= now;
+        seed += 1;
+    }
+}
+
+/// A number of a finding's evidence.
+pub(crate) fn evidence(record: &Value, name: &str) -> u64 {
     let text = record.to_string();
     let (_, rest) = text
         .split_once(&format!("\"{name}\":"))

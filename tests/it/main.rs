@@ -16,6 +16,7 @@ mod authoring;
 mod bad_components;
 mod bad_configuration;
 mod bad_surroundings;
+mod clock;
 mod durable;
 mod edge;
 mod evaluate;

@@ -3,7 +3,10 @@
 //! version, and nobody waits for it.
 //!
 //! `SIDEWATCH_SWAPS` sets how often (thirty times when unset); `make swaps` does
-//! it a thousand times. The numbers are printed.
+//! it a thousand times, with the release build. The numbers are printed: periods
+//! with swaps alternate with periods without, so that both see the same machine,
+//! and the traffic leaves room, so that what is measured is the time an event
+//! takes and not how long a queue is.
 
 use std::collections::HashMap;
 use std::fs::File;
@@ -20,6 +23,12 @@ use serde_json::Value;
 
 /// Every version is compiled once; then there are these.
 const VERSIONS: [u32; 4] = [2_000, 3_000, 4_000, 5_000];
+/// From one request to the next.
+const PACE: Duration = Duration::from_millis(4);
+/// From a swap to the next one's request.
+const BETWEEN: Duration = Duration::from_millis(20);
+/// How many periods with swaps there are.
+const PERIODS: usize = 10;
 
 fn swaps_wanted() -> usize {
     let wanted = std::env::var("SIDEWATCH_SWAPS").ok();
@@ -40,24 +49,50 @@ fn start(directory: &Path) -> Sidecar {
         .start()
 }
 
-/// Sends requests of seven users until told to stop; how many there were, and
-/// how long each took.
-fn traffic(nginx: &Nginx, stop: &AtomicBool) -> Vec<Duration> {
+/// A request: when it was sent and how long its answer took.
+struct Sent {
+    at: SystemTime,
+    took: Duration,
+}
+
+/// Sends requests of seven users, evenly, until told to stop.
+fn traffic(nginx: &Nginx, stop: &AtomicBool) -> Vec<Sent> {
     let mut client = nginx.client();
-    let mut took = Vec::new();
+    let mut sent = Vec::new();
+    let begun = Instant::now();
     while !stop.load(Ordering::Relaxed) {
-        let cookies = format!(
-            "Cookie: MMUSERID=u{}; MMAUTHTOKEN=t{}",
-            took.len() % 7,
-            took.len() % 7
-        );
-        let begun = Instant::now();
+        let user = sent.len() % 7;
+        let cookies = format!("Cookie: MMUSERID=u{user}; MMAUTHTOKEN=t{user}");
+        let at = SystemTime::now();
         let answer = client.send("GET /api/v4/posts", &[&cookies], "");
         assert_eq!(answer.status, 200);
-        took.push(begun.elapsed());
-        std::thread::sleep(Duration::from_micros(500));
+        let took = answer.elapsed;
+        sent.push(Sent { at, took });
+        let next = PACE * u32::try_from(sent.len()).unwrap();
+        std::thread::sleep(next.saturating_sub(begun.elapsed()));
     }
-    took
+    sent
+}
+
+/// Periods with swaps and, each as long as the one before it, without; returns
+/// the former's beginnings and ends.
+fn alternate(directory: &Path, swaps: usize) -> Vec<(SystemTime, SystemTime)> {
+    let mut periods = Vec::new();
+    let each = swaps.div_ceil(PERIODS);
+    std::thread::sleep(Duration::from_secs(1));
+    let mut done = 0;
+    while done < swaps {
+        let (from, begun) = (SystemTime::now(), Instant::now());
+        for _ in 0..each.min(swaps - done) {
+            let version = VERSIONS[done % VERSIONS.len()];
+            swap(directory, &format!("{version}.wasm"));
+            done += 1;
+            std::thread::sleep(BETWEEN);
+        }
+        periods.push((from, SystemTime::now()));
+        std::thread::sleep(begun.elapsed());
+    }
+    periods
 }
 
 /// An event of the sink's file: when it was received, and how long after that
@@ -101,8 +136,8 @@ fn follow(path: &Path, stop: &AtomicBool) -> Vec<Delivered> {
     delivered
 }
 
-/// Tells the threads to end, also when the test fails: they would be waited
-/// for without end.
+/// Tells threads to end, also when the test fails: they would be waited for
+/// without end.
 struct End<'a>([&'a AtomicBool; 2]);
 
 impl Drop for End<'_> {
@@ -127,8 +162,8 @@ fn swap(directory: &Path, file: &str) {
     assert_eq!(done.code, 0, "{}", done.err);
 }
 
-fn percentile(values: &mut [Duration], part: f64) -> Duration {
-    values.sort_unstable();
+/// Of values in order.
+fn percentile(values: &[Duration], part: f64) -> Duration {
     #[expect(
         clippy::cast_possible_truncation,
         clippy::cast_sign_loss,
@@ -158,30 +193,19 @@ fn swaps_under_traffic_lose_nothing_and_take_nothing_twice() {
     let swaps = swaps_wanted();
     let (stop, read) = (AtomicBool::new(false), AtomicBool::new(false));
     let path = directory.join("all.json");
-    let (mut quiet, mut busy, first_swap, delivered, metrics) = std::thread::scope(|scope| {
+    let (sent, periods, delivered, metrics) = std::thread::scope(|scope| {
         let _end = End([&stop, &read]);
         let following = scope.spawn(|| follow(&path, &read));
         let running = scope.spawn(|| traffic(&nginx, &stop));
-        std::thread::sleep(Duration::from_secs(2));
+        let periods = alternate(directory, swaps);
         stop.store(true, Ordering::Relaxed);
-        let quiet = running.join().unwrap();
-        stop.store(false, Ordering::Relaxed);
-        let first_swap = SystemTime::now();
-        let running = scope.spawn(|| traffic(&nginx, &stop));
-        for number in 0..swaps {
-            swap(
-                directory,
-                &format!("{}.wasm", VERSIONS[number % VERSIONS.len()]),
-            );
-        }
-        stop.store(true, Ordering::Relaxed);
-        let busy = running.join().unwrap();
+        let sent = running.join().unwrap();
         let metrics = sidecar.settled();
         std::thread::sleep(Duration::from_millis(200));
         read.store(true, Ordering::Relaxed);
-        (quiet, busy, first_swap, following.join().unwrap(), metrics)
+        (sent, periods, following.join().unwrap(), metrics)
     });
-    let requests = (quiet.len() + busy.len()) as u64;
+    let requests = sent.len() as u64;
     let records: Vec<Value> = sidecar
         .lines("all")
         .iter()
@@ -204,26 +228,41 @@ fn swaps_under_traffic_lose_nothing_and_take_nothing_twice() {
         swaps as u64
     );
     assert!(by_version.len() > 1, "{by_version:?}");
-    println!(
-        "{swaps} swaps under {} requests: 0 lost, 0 twice; by version {by_version:?}; a request took p50 {:?} p99 {:?} ({:?} {:?} without swaps)",
-        busy.len(),
-        percentile(&mut busy, 0.5),
-        percentile(&mut busy, 0.99),
-        percentile(&mut quiet, 0.5),
-        percentile(&mut quiet, 0.99),
-    );
-    let p99 = |swapping: bool| {
-        let phase = delivered
-            .iter()
-            .filter(|one| (one.received >= first_swap) == swapping);
-        let mut took: Vec<Duration> = phase.map(|one| one.took).collect();
-        percentile(&mut took, 0.99)
-    };
-    let (with, without) = (p99(true), p99(false));
-    println!(
-        "an event took p99 {with:?} from receipt to the sink's file, {without:?} without swaps: {:.2} times as long ({} of {requests} were seen as they came)",
-        with.as_secs_f64() / without.as_secs_f64().max(0.001),
-        delivered.len(),
+    println!("{swaps} swaps under {requests} requests: 0 lost, 0 twice; by version {by_version:?}");
+    let answers = sent.iter().map(|one| (one.at, one.took));
+    report("a request's answer", &periods, answers);
+    let seen = delivered.len();
+    let events = delivered.iter().map(|one| (one.received, one.took));
+    report(
+        &format!("an event from receipt to the sink's file ({seen} seen)"),
+        &periods,
+        events,
     );
     assert!(sidecar.stop().success());
+}
+
+/// Prints how long something took while rules were swapped and while not.
+fn report(
+    what: &str,
+    periods: &[(SystemTime, SystemTime)],
+    times: impl Iterator<Item = (SystemTime, Duration)>,
+) {
+    let first = periods.first().expect("a period").0;
+    let within = |at| periods.iter().any(|(from, to)| (*from..*to).contains(&at));
+    let (mut with, mut without) = (Vec::new(), Vec::new());
+    for (at, took) in times.filter(|(at, _)| *at >= first) {
+        if within(at) { &mut with } else { &mut without }.push(took);
+    }
+    let [with, without] = [&mut with, &mut without].map(|times| {
+        times.sort_unstable();
+        [0.5, 0.99].map(|part| percentile(times, part))
+    });
+    println!(
+        "{what}: p50 {:?}, p99 {:?} with swaps; p50 {:?}, p99 {:?} without; p99 {:.2} times as long",
+        with[0],
+        with[1],
+        without[0],
+        without[1],
+        with[1].as_secs_f64() / without[1].as_secs_f64().max(1e-6),
+    );
 }

@@ -20,12 +20,16 @@ pub fn profile_directory() -> PathBuf {
         .to_owned()
 }
 
-/// The program under test.
+/// The program under test: what was built with the tests, or the one
+/// `SIDEWATCH_PROGRAM` names, so that the long forms can take the release build.
 ///
 /// # Panics
 /// It was not built.
 pub fn program() -> PathBuf {
-    let path = profile_directory().join("sidewatch");
+    let path = std::env::var_os("SIDEWATCH_PROGRAM").map_or_else(
+        || profile_directory().join("sidewatch"),
+        PathBuf::from,
+    );
     assert!(
         path.is_file(),
         "{} is missing; run `make test`, which builds it first",

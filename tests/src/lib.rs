@@ -14,6 +14,7 @@
     reason = "test helpers fail loudly"
 )]
 
+pub mod clock;
 pub mod command;
 pub mod disk;
 pub mod http;
