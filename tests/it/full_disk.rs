@@ -2,14 +2,15 @@
 //! and is counted, the rest waits, and when there is room everything goes on.
 
 use std::collections::HashMap;
-use std::fs;
-use std::io::{BufRead as _, BufReader};
+use std::fs::{self, File};
+use std::io::{BufRead as _, BufReader, Write as _};
 use std::net::{SocketAddr, TcpListener};
 use std::path::Path;
 use std::time::Duration;
 
 use integration_tests::sidecar::Builder;
 use integration_tests::{SmallDisk, until};
+use nix::sys::signal::Signal;
 use serde_json::Value;
 
 use crate::storage_faults::{self, send};
@@ -151,5 +152,52 @@ fn on_a_full_disk_with_nothing_to_shed_nothing_is_acknowledged_until_there_is_ro
     let log = sidecar.log();
     let said = log.matches("the journal cannot be written").count();
     assert_eq!(said, 1, "{log}");
+    assert!(sidecar.stop().success());
+}
+
+#[test]
+fn killed_on_a_full_disk_it_starts_there_and_goes_on_when_there_is_room() {
+    let directory = tempfile::tempdir().unwrap();
+    let directory = directory.path();
+    let store = directory.join("data/store");
+    let Some(disk) = SmallDisk::mount(&store, "8m") else {
+        return;
+    };
+    let address = nobody();
+    let blocked = configured(directory).sink(
+        "down",
+        &format!(
+            "type = \"tcp\"\naddress = \"{address}\"\nbuffer = {{ when_full = \"block\" }}"
+        ),
+    );
+    let sidecar = blocked.start();
+    sidecar.until("the disk to be full", |metrics| {
+        metrics.get("store_unwritable", &[]) == 1
+    });
+    sidecar.signal(Signal::SIGKILL);
+    drop(sidecar);
+    // Not a byte is left, not even what the program keeps for itself.
+    let filler = store.join("filler");
+    let mut file = File::create(&filler).unwrap();
+    while file.write_all(&[0; 4096]).is_ok() {}
+    drop(file);
+
+    let sidecar = blocked.launch();
+    std::thread::sleep(Duration::from_secs(2));
+    disk.grow("128m");
+    let (mut ids, mut left) = (HashMap::new(), LINES);
+    received(address, |record| {
+        let path = record["url"]["path"].as_str().unwrap().to_owned();
+        let id = record["event"]["id"].as_str().unwrap().to_owned();
+        match ids.insert(path, id.clone()) {
+            None => left -= 1,
+            Some(before) => assert_eq!(before, id, "the same event again"),
+        }
+        left == 0
+    });
+    sidecar.until("the store to be written", |metrics| {
+        metrics.get("store_unwritable", &[]) == 0
+    });
+    sidecar.settled();
     assert!(sidecar.stop().success());
 }

@@ -70,6 +70,18 @@ impl Builder {
     /// # Panics
     /// It does not get ready; shows what it said.
     pub fn start(&self) -> Sidecar {
+        let sidecar = self.launch();
+        until("readiness", || {
+            (sidecar.get("/readyz").status == 200).then_some(())
+        });
+        sidecar
+    }
+
+    /// Starts it and waits until it answers, ready or not.
+    ///
+    /// # Panics
+    /// It does not; shows what it said.
+    pub fn launch(&self) -> Sidecar {
         let Self {
             directory,
             top,
@@ -96,7 +108,7 @@ impl Builder {
             log,
             admin: None,
         };
-        sidecar.wait_until_ready();
+        sidecar.wait_until_it_answers();
         sidecar
     }
 }
@@ -121,7 +133,7 @@ impl Sidecar {
         }
     }
 
-    fn wait_until_ready(&mut self) {
+    fn wait_until_it_answers(&mut self) {
         let Self {
             process,
             log,
@@ -139,9 +151,6 @@ impl Sidecar {
             line.split('/').next()?.parse().ok()
         });
         *admin = Some(address);
-        until("readiness", || {
-            (self.get("/readyz").status == 200).then_some(())
-        });
     }
 
     /// What it wrote to standard error so far.
