@@ -1,5 +1,8 @@
 //! A sink's records out of the store, as the sinks' driver wants them: its
 //! findings first, then its events, each in their order.
+//!
+//! Invariant: the findings the driver has come before the events it has, so
+//! that what it finished can be told apart by their number.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,8 +19,8 @@ const AGAIN: Duration = Duration::from_millis(500);
 pub(super) struct DurableQueue {
     events: Outbox,
     findings: Outbox,
-    /// Where the records the driver has came from.
-    findings_given: bool,
+    /// Findings among the records the driver has; they are the first of them.
+    findings_given: usize,
     taken: Vec<Delivery>,
     dead_letters: DeadLetters,
     counters: Arc<SinkCounters>,
@@ -31,7 +34,7 @@ impl DurableQueue {
         let mut queue = Self {
             events,
             findings,
-            findings_given: false,
+            findings_given: 0,
             taken: Vec::new(),
             dead_letters,
             counters,
@@ -54,7 +57,9 @@ impl DurableQueue {
         self.counters.set_dropped(others, disk_full);
     }
 
-    /// Takes findings when there are any, else events; waits for either.
+    /// Takes findings and, where there is room left, events; waits for either.
+    /// Were findings taken alone, a steady flow of them would keep events
+    /// waiting without end.
     async fn take(&mut self, limit: usize, batch: &mut Vec<Delivery>) -> Result<(), StoreError> {
         let Self {
             events,
@@ -62,10 +67,17 @@ impl DurableQueue {
             taken,
             ..
         } = self;
-        findings.receive_available(limit, taken).await?;
-        if !taken.is_empty() {
-            self.findings_given = true;
-            batch.append(taken);
+        findings.receive_available(limit, batch).await?;
+        self.findings_given = batch.len();
+        let room = limit.saturating_sub(batch.len());
+        if room > 0
+            && let Err(error) = events.receive_available(room, batch).await
+            // Findings go first; the next call meets the error again.
+            && batch.is_empty()
+        {
+            return Err(error);
+        }
+        if !batch.is_empty() {
             return Ok(());
         }
         // Dropping the other wait loses nothing: an outbox gives out records
@@ -78,13 +90,10 @@ impl DurableQueue {
         if of_findings && taken.is_empty() {
             // The store has ended: what is left are events.
             events.receive(limit, batch).await?;
-            self.findings_given = false;
         } else if !of_findings && batch.is_empty() {
             findings.receive(limit, taken).await?;
-            self.findings_given = true;
-        } else {
-            self.findings_given = of_findings;
         }
+        self.findings_given = taken.len();
         batch.append(taken);
         Ok(())
     }
@@ -113,6 +122,27 @@ impl DurableQueue {
             }
         }
     }
+}
+
+/// What became of the findings and of the events of a batch whose first records
+/// are findings. Which of them were left out is not told apart; their sum is
+/// right.
+fn divided(outcome: &Outcome, findings: usize) -> (Settled, Settled) {
+    let finished = outcome.finished.min(findings);
+    let rejections = outcome.rejected.iter();
+    let rejected = rejections.filter(|one| one.index < finished).count();
+    let filtered = outcome.filtered.min(finished - rejected);
+    let of_findings = Settled {
+        finished,
+        filtered,
+        rejected,
+    };
+    let of_events = Settled {
+        finished: outcome.finished - finished,
+        filtered: outcome.filtered - filtered,
+        rejected: outcome.rejected.len() - rejected,
+    };
+    (of_findings, of_events)
 }
 
 impl RecordQueue for DurableQueue {
@@ -144,16 +174,10 @@ impl RecordQueue for DurableQueue {
             if !outcome.rejected.is_empty() {
                 self.bury(outcome, batch).await;
             }
-            let outbox = if self.findings_given {
-                &mut self.findings
-            } else {
-                &mut self.events
-            };
-            outbox.settle(Settled {
-                finished: outcome.finished,
-                filtered: outcome.filtered,
-                rejected: outcome.rejected.len(),
-            });
+            let (findings, events) = divided(outcome, self.findings_given);
+            self.findings_given -= findings.finished;
+            self.findings.settle(findings);
+            self.events.settle(events);
             self.count_lost();
         })
     }
@@ -168,5 +192,86 @@ impl RecordQueue for DurableQueue {
                 "records stay in the store for the next start"
             );
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc;
+
+    use sidewatch_event::Event;
+    use sidewatch_sinks::Rejection;
+    use sidewatch_store::{Batch, Outgoing, Policy, Store, StoreSettings, WhenFull};
+
+    use super::*;
+    use crate::pipeline::durable::outboxes;
+
+    const EVENTS: u64 = 0b01;
+    const FINDINGS: u64 = 0b10;
+
+    fn record(number: u128, sinks: u64) -> Outgoing {
+        let mut event = Event::new();
+        event.id = number;
+        Outgoing {
+            delivery: Delivery::Event(Arc::new(event)),
+            sinks,
+        }
+    }
+
+    #[tokio::test]
+    async fn findings_come_first_and_keep_no_event_waiting() {
+        let directory = tempfile::tempdir().unwrap();
+        let policies = ["all", "all findings"].map(|name| Policy {
+            name: name.to_owned(),
+            max_bytes: 1 << 20,
+            when_full: WhenFull::Block,
+        });
+        let settings = StoreSettings::new(directory.path().to_owned(), policies.into());
+        let (store, _) = Store::open(settings).unwrap();
+        let (stored, storing) = mpsc::channel();
+        let (committer, running) = store
+            .start(move |receipt| stored.send(receipt).unwrap_or_default())
+            .unwrap();
+        let records = [(1, EVENTS), (2, FINDINGS), (3, EVENTS), (4, FINDINGS)];
+        let records = records.map(|(number, sinks)| record(number, sinks));
+        let batch = Batch::of(records.into(), 1);
+        committer.commit(Box::new(batch)).unwrap();
+        storing.recv().unwrap();
+
+        let mut queue = DurableQueue::new(outboxes(&store, 0), store.dead_letters());
+        let mut batch = Vec::new();
+        queue.receive(512, &mut batch).await;
+        let ids: Vec<u128> = batch.iter().map(Delivery::id).collect();
+        assert_eq!(ids, [2, 4, 1, 3]);
+        queue.finish(&Outcome::delivered(3), &batch).await;
+        assert_eq!(queue.findings.progress().waiting(), 0);
+        assert_eq!(queue.events.progress().waiting(), 1);
+        let mut refused = Outcome::default();
+        refused.reject("refused");
+        queue.finish(&refused, batch.get(3..).unwrap()).await;
+        assert_eq!(queue.sum(Progress::waiting), 0);
+        assert_eq!(queue.sum(|progress| progress.rejected), 1);
+        drop(committer);
+        store.close();
+        running.wait();
+    }
+
+    #[test]
+    fn what_became_of_a_batch_is_divided_between_findings_and_events() {
+        let mut outcome = Outcome::delivered(6);
+        outcome.filtered = 3;
+        outcome.rejected = [1, 4]
+            .map(|index| Rejection {
+                index,
+                reason: "refused".to_owned(),
+            })
+            .into();
+        let (findings, events) = divided(&outcome, 2);
+        assert_eq!((findings.finished, findings.rejected), (2, 1));
+        assert_eq!((events.finished, events.rejected), (4, 1));
+        assert_eq!(findings.filtered + events.filtered, 3);
+        let (findings, events) = divided(&outcome, 9);
+        assert_eq!((findings.finished, events.finished), (6, 0));
+        assert_eq!((findings.filtered, findings.rejected), (3, 2));
     }
 }

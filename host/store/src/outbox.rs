@@ -141,7 +141,7 @@ impl Outbox {
                     }
                 }
                 Place::Older => {
-                    if self.take_from_file(limit, into)? {
+                    if self.take_from_files(limit, into)? {
                         return Ok(());
                     }
                     // Long stretches for other sinks: let others have a turn.
@@ -165,7 +165,7 @@ impl Outbox {
             match self.take_from_memory(limit.max(1), into) {
                 Place::Found | Place::End => return Ok(()),
                 Place::Older => {
-                    if self.take_from_file(limit.max(1), into)? {
+                    if self.take_from_files(limit.max(1), into)? {
                         return Ok(());
                     }
                     tokio::task::yield_now().await;

@@ -9,9 +9,37 @@ use crate::error::StoreError;
 use crate::progress::Cursor;
 use crate::segment;
 
+/// Frames read before others have a turn.
+const FRAMES_AT_ONCE: usize = 64;
+
 impl Outbox {
-    /// Reads on in the files. Whether anything was given out.
-    pub(super) fn take_from_file(
+    /// Reads on in the files, over several frames where they are small: a sink
+    /// pays for every batch. Whether anything was given out.
+    pub(super) fn take_from_files(
+        &mut self,
+        limit: usize,
+        into: &mut Vec<Delivery>,
+    ) -> Result<bool, StoreError> {
+        let before = into.len();
+        for _ in 0..FRAMES_AT_ONCE {
+            let left = limit.saturating_sub(into.len() - before);
+            if left == 0 {
+                break;
+            }
+            match self.take_from_file(left, into) {
+                Ok(true) => {}
+                Ok(false) => break,
+                // What was given out goes first; the next call meets it again.
+                Err(_) if into.len() > before => break,
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(into.len() > before)
+    }
+
+    /// Reads on in the files, at most to the end of a frame. Whether anything
+    /// was given out.
+    fn take_from_file(
         &mut self,
         limit: usize,
         into: &mut Vec<Delivery>,
