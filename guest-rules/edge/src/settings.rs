@@ -4,28 +4,9 @@
 use serde::{Deserialize, Serialize};
 use sidewatch_codecs::RequestSettings;
 use sidewatch_enrich::EnrichSettings;
+pub use sidewatch_frame::RuleListing;
 
 use crate::headers::HeaderSettings;
-
-/// A rule in the application, as it was when it was built.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct RuleListing {
-    /// The slot in `spin.toml`: `mapping`, `slot0` …
-    pub slot: String,
-    /// The rule's id.
-    pub id: String,
-    /// Its version.
-    pub version: String,
-    /// SHA-256 of the component, hexadecimal.
-    pub sha256: String,
-    /// Its size in bytes.
-    pub bytes: u64,
-    /// Key that signed it, when a signature was checked.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub signed_by: Option<String>,
-    /// Variable with its parameters, a JSON object.
-    pub parameters: String,
-}
 
 /// Where events and findings go.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
+pub use sidewatch_frame::RuleListing;
 
 /// File in the application that lists its parts.
 pub const LISTING: &str = "sidewatch-edge.json";
@@ -14,26 +15,6 @@ pub const MANIFEST: &str = "spin.toml";
 
 /// Largest component read, in bytes.
 pub const LARGEST: u64 = 64 << 20;
-
-/// A rule in the application. The running edge reads the same form.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct RuleListing {
-    /// The slot it is plugged into.
-    pub slot: String,
-    /// Its id.
-    pub id: String,
-    /// Its version.
-    pub version: String,
-    /// SHA-256 of the component, hexadecimal.
-    pub sha256: String,
-    /// Its size in bytes.
-    pub bytes: u64,
-    /// Key that signed it, when a signature was checked.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub signed_by: Option<String>,
-    /// Variable with its parameters.
-    pub parameters: String,
-}
 
 /// Everything in an application.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

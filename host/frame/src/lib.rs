@@ -13,10 +13,12 @@ pub mod catalogue;
 pub mod descriptor;
 pub mod finding;
 pub mod key;
+pub mod listing;
 pub mod numbers;
 
 pub use catalogue::{CatalogueEntry, MappingClaims, MappingDescriptor};
 pub use descriptor::{DetectionClaims, DetectionDescriptor, FindingKind, KindClaim};
 pub use finding::{RawFinding, complete};
 pub use key::StateKey;
+pub use listing::RuleListing;
 pub use numbers::{Numbers, numbers};
