@@ -21,7 +21,7 @@ mkdir -p $(TARGET)/$(2); for rule in $(1); do \
 done
 endef
 
-.PHONY: help run test test-spin build rules fixtures edge lint bench swaps languages crash-test power-test rotation-test tools test-tools auditmatica wasm-target fuzz clean
+.PHONY: help run test test-spin build rules fixtures edge lint audit bench swaps languages crash-test power-test rotation-test tools test-tools auditmatica wasm-target fuzz clean
 
 help: ## Show this
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -62,6 +62,10 @@ test-spin: fixtures edge ## The edge application's tests on a real Spin: SPIN_BI
 lint: ## Formatting, clippy
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --workspace --all-targets -- -D warnings
+
+audit: ## Licences, sources, bans and known holes of the dependencies, with cargo-deny; OFFLINE=1 leaves the holes out
+	@command -v cargo-deny >/dev/null || { echo "cargo-deny is missing; install it: cargo install --locked cargo-deny" >&2; exit 1; }
+	$(CARGO) deny --workspace --all-features $(if $(OFFLINE),--offline) check $(if $(OFFLINE),,advisories) licenses bans sources
 
 BENCHES := rule_path mirror enrich nginx_line mapping mattermost_audit commit lines
 bench: build ## Every bench of the README, one after the other (half an hour; needs wrk)
