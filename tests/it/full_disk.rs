@@ -8,6 +8,7 @@ use std::net::{SocketAddr, TcpListener};
 use std::path::Path;
 use std::time::Duration;
 
+use integration_tests::http::Client;
 use integration_tests::sidecar::Builder;
 use integration_tests::{SmallDisk, until};
 use nix::sys::signal::Signal;
@@ -72,6 +73,11 @@ fn a_full_disk_sheds_what_a_dead_sink_was_kept_and_goes_on() {
     assert_eq!(metrics.sink("down", "dropped_queue_full"), 0);
     assert_eq!(metrics.get("store_disk_full", &[]), 1);
     assert_eq!(metrics.get("store_unwritable", &[]), 0);
+    assert_eq!(
+        sidecar.get("/readyz").status,
+        200,
+        "it takes and keeps all the same"
+    );
     assert!(sidecar.resident_bytes() < MOST_MEMORY);
     assert!(send(&sidecar, "/still-acknowledged"));
     let (mut newest, mut reported) = (false, false);
@@ -112,12 +118,24 @@ fn on_a_full_disk_with_nothing_to_shed_nothing_is_acknowledged_until_there_is_ro
         metrics.get("store_unwritable", &[]) == 1 && metrics.get("store_disk_full", &[]) == 1
     });
     let ready = sidecar.get("/readyz");
+    assert_eq!(
+        ready.status, 503,
+        "nobody is to be sent here: {}",
+        ready.body
+    );
     let place = store.to_str().unwrap();
     assert!(
         ready.body.contains(place) && ready.body.contains("No space left"),
         "{}",
         ready.body
     );
+    // nginx is answered as ever: nobody's page waits for our disk. What the
+    // table calls noise reaches no sink, so the records below stay the same.
+    let mut mirror = Client::connect(sidecar.address("forms"));
+    for _ in 0..20 {
+        let headers = ["X-Original-URI: /favicon.ico", "X-Original-Method: GET"];
+        assert_eq!(mirror.send("GET /mirror", &headers, "").status, 204);
+    }
     std::thread::scope(|scope| {
         let waiting = scope.spawn(|| send(&sidecar, "/waits"));
         // Longer than several attempts.

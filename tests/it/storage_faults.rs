@@ -139,6 +139,9 @@ fn what_a_failing_sync_leaves_in_doubt_is_not_acknowledged_and_not_folded_twice(
         until("the trouble to show", || {
             (sidecar.metrics().get("store_unwritable", &[]) == 1).then_some(())
         });
+        until("unreadiness", || {
+            (sidecar.get("/readyz").status == 503).then_some(())
+        });
         std::thread::sleep(Duration::from_millis(300));
         assert!(waiting.iter().all(|one| !one.is_finished()));
         assert!(

@@ -5,6 +5,7 @@
 
 pub mod control;
 mod metrics;
+mod readiness;
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
@@ -22,6 +23,7 @@ use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 
 use crate::pipeline::Status;
+use readiness::Readiness;
 
 /// Connections served at a time.
 const CONNECTIONS: usize = 32;
@@ -87,7 +89,10 @@ fn answer(request: &Request<Incoming>, status: &Status) -> Response<Full<Bytes>>
             StatusCode::SERVICE_UNAVAILABLE,
             "the folding thread does not run\n",
         ),
-        "/readyz" => ready(status),
+        "/readyz" => {
+            let (code, page) = readiness::page(&Readiness::of(status));
+            text(code, page)
+        }
         "/metrics" => match metrics::exposition(status) {
             Ok(body) => {
                 let mut response = text(StatusCode::OK, body);
@@ -104,59 +109,6 @@ fn answer(request: &Request<Incoming>, status: &Status) -> Response<Full<Bytes>>
             "there are /livez, /readyz and /metrics\n",
         ),
     }
-}
-
-/// Ready means that sources listen and rules run; sinks that are down and rules
-/// whose file is refused are listed, but do not make the sidecar unready: it
-/// takes events all the same.
-fn ready(status: &Status) -> Response<Full<Bytes>> {
-    let failures = status.failures();
-    let started = status.ready.load(Ordering::Acquire);
-    let ready = started && failures.is_empty();
-    let mut body = String::from(match (ready, started) {
-        (true, _) => "ready\n",
-        (false, true) => "not ready: a part failed; restart when its cause is removed\n",
-        (false, false) => "not ready: starting or ending\n",
-    });
-    for failure in failures {
-        body.push_str(&format!("failed: {}\n", failure.escape_debug()));
-    }
-    if let Some(trouble) = status
-        .store
-        .as_ref()
-        .and_then(|store| store.status().trouble)
-    {
-        body.push_str(&format!("store: {}\n", trouble.escape_debug()));
-    }
-    status.board.each(|entry| {
-        let line = &entry.line;
-        if let Some(refused) = &line.refused {
-            let instead = match &*line.version {
-                "" => "it stays out",
-                version => version,
-            };
-            body.push_str(&format!(
-                "rule {}: {}: a version is refused: {}: {}\n",
-                line.id.escape_debug(),
-                instead.escape_debug(),
-                refused.stage,
-                refused.reason.escape_debug()
-            ));
-        }
-    });
-    for (name, counters) in &status.sinks {
-        if let Some(error) = counters.last_error() {
-            body.push_str(&format!("sink {name}: {}\n", error.escape_debug()));
-        }
-    }
-    text(
-        if ready {
-            StatusCode::OK
-        } else {
-            StatusCode::SERVICE_UNAVAILABLE
-        },
-        body,
-    )
 }
 
 fn text(status: StatusCode, body: impl Into<Bytes>) -> Response<Full<Bytes>> {
