@@ -120,3 +120,30 @@ fn vectors_may_be_toml_and_mistakes_in_them_are_named() {
         refused.err
     );
 }
+
+#[test]
+fn a_file_without_cases_is_no_test() {
+    let directory = tempfile::tempdir().unwrap();
+    let directory = directory.path();
+    let component = rules().join("failed-logins.wasm");
+    for (name, text) in [("none.json", "[]"), ("none.toml", "case = []\n")] {
+        with_vectors(directory, name, text);
+        let component = component.to_str().unwrap();
+        let arguments = ["test", "failed-logins", "--component", component];
+        let refused = sidewatch(directory, &arguments, b"");
+        assert_eq!(refused.code, 1, "{name}: {}", refused.out);
+        assert!(
+            refused.err.contains(name) && refused.err.contains("empty"),
+            "{}",
+            refused.err
+        );
+        std::fs::remove_file(directory.join("failed-logins/tests").join(name)).unwrap();
+    }
+    // The same for a pack's.
+    let made = sidewatch(directory, &["pack", "new", "mine"], b"");
+    assert_eq!(made.code, 0, "{}", made.err);
+    std::fs::write(directory.join("mine/tests/requests.toml"), "").unwrap();
+    let refused = sidewatch(directory, &["test", "mine"], b"");
+    assert_eq!(refused.code, 1, "{}", refused.out);
+    assert!(refused.err.contains("requests.toml"), "{}", refused.err);
+}

@@ -229,7 +229,7 @@ pub fn read(path: &Path) -> Result<String, VectorError> {
 /// Reads the cases of one file.
 ///
 /// # Errors
-/// When the file cannot be read or is no case and no list of cases.
+/// When the file cannot be read, is no case and no list of cases, or holds none.
 pub fn load(path: &Path) -> Result<Vec<Case>, VectorError> {
     let text = read(path)?;
     let is_toml = path.extension().is_some_and(|kind| kind == "toml");
@@ -242,6 +242,12 @@ pub fn load(path: &Path) -> Result<Vec<Case>, VectorError> {
             .map(|case| vec![case])
             .map_err(|error| error.to_string())
     };
+    let cases = cases.and_then(|cases: Vec<Case>| {
+        if cases.is_empty() {
+            return Err("it is empty; write at least one, or remove the file".to_owned());
+        }
+        Ok(cases)
+    });
     cases.map_err(|message| VectorError::Malformed {
         path: path.to_owned(),
         message,
@@ -257,7 +263,13 @@ fn from_toml(text: &str) -> Result<Vec<Case>, String> {
     }
     toml::from_str(text)
         .map(|file: File| file.case)
-        .map_err(|error| error.to_string())
+        .map_err(|error| {
+            let start = error.span().map_or(0, |span| span.start);
+            let before = text.get(..start).unwrap_or_default();
+            let line = before.matches('\n').count() + 1;
+            let column = before.chars().rev().take_while(|one| *one != '\n').count() + 1;
+            format!("line {line}, column {column}: {}", error.message().trim())
+        })
 }
 
 #[cfg(target_arch = "wasm32")]

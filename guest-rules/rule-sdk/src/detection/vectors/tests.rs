@@ -132,6 +132,19 @@ fn a_missing_or_surplus_finding_fails_the_case() {
 }
 
 #[test]
+fn a_file_without_cases_is_named() {
+    let directory = std::env::temp_dir().join(format!("no-cases-{}", std::process::id()));
+    std::fs::create_dir_all(&directory).unwrap();
+    for (name, text) in [("none.json", "[]"), ("none.toml", "case = []\n")] {
+        let path = directory.join(name);
+        std::fs::write(&path, text).unwrap();
+        let told = load(&path).unwrap_err().to_string();
+        assert!(told.contains(name) && told.contains("empty"), "{told}");
+    }
+    std::fs::remove_dir_all(&directory).unwrap();
+}
+
+#[test]
 fn mistakes_in_a_case_are_named() {
     let case = |event: &str| -> String {
         let case: Case =
