@@ -17,6 +17,7 @@ static CODEC: LazyLock<RequestCodec> = LazyLock::new(|| {
         session: places(&["cookie:s"]),
         device: places(&["json:/device/id", "cookie:d"]),
         labels: places(&["form:choice", "json:/type", "query:q"]),
+        secret_paths: vec!["/reset/{token}".into(), "/a/*/{b}/c/{d}".into()],
         ..RequestSettings::default()
     };
     RequestCodec::new(&settings, PseudonymKey::new([7; 32])).expect("no secret is named")

@@ -195,9 +195,13 @@ impl<R: Rules> Application<R> {
     /// # Errors
     /// Names the first that cannot be read; none is taken then.
     pub fn batch(&self, body: &[u8], received: i64) -> Result<Vec<Box<Event>>, BatchError> {
-        batch::decode(body, &self.settings.limits, &self.keys.pseudonym, || {
+        let mut events = batch::decode(body, &self.settings.limits, &self.keys.pseudonym, || {
             self.blank(received)
-        })
+        })?;
+        for event in &mut events {
+            self.codec.clean(event);
+        }
+        Ok(events)
     }
 
     /// Enriches, maps and folds events.

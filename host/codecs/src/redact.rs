@@ -8,10 +8,12 @@
 //! skipped or remembered.
 
 mod names;
+mod paths;
 
 use names::is_secret;
 
 pub use names::is_secret_name;
+pub use paths::{SecretPathError, SecretPaths};
 
 /// What a secret's value becomes.
 pub const REDACTED: &str = "REDACTED";

@@ -16,6 +16,7 @@ use std::ops::ControlFlow;
 use sidewatch_event::{Event, Field};
 
 use crate::pseudonym::PseudonymKey;
+use crate::redact::SecretPaths;
 use crate::scan::Scanner;
 use crate::text::{Escape, lossy, unescape};
 use crate::{redact, target, time};
@@ -70,6 +71,7 @@ struct Want {
 pub struct RequestCodec {
     settings: RequestSettings,
     wants: Vec<Want>,
+    secret_paths: SecretPaths,
     key: PseudonymKey,
 }
 
@@ -123,6 +125,7 @@ impl RequestCodec {
         Ok(Self {
             settings: settings.clone(),
             wants,
+            secret_paths: SecretPaths::new(&settings.secret_paths)?,
             key,
         })
     }
@@ -131,6 +134,11 @@ impl RequestCodec {
     #[must_use]
     pub fn pseudonym_key(&self) -> &PseudonymKey {
         &self.key
+    }
+
+    /// Takes secrets of paths out of an event that came in another form.
+    pub fn clean(&self, event: &mut Event) {
+        self.secret_paths.clean(event);
     }
 
     /// Decodes a request into `event`, which arrives cleared. Whatever the
@@ -170,6 +178,7 @@ impl RequestCodec {
         }
         reading.target(&uri);
         reading.body(view.body, view.body_truncated);
+        self.secret_paths.clean(event);
     }
 
     fn wants(&self, wanted: impl Fn(&Locator) -> bool) -> impl Iterator<Item = &Want> {

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::redact::is_secret_name;
+use crate::redact::{SecretPathError, is_secret_name};
 
 /// Where in a request a value is found: `header:X-Username`,
 /// `cookie:MMUSERID`, `json:/login_id`, `form:username`, `query:user`,
@@ -38,6 +38,9 @@ pub enum RequestSettingsError {
     /// A secret would enter events in clear.
     #[error("`{0}` names a secret and may only be used for `session`")]
     Secret(Box<str>),
+    /// A pattern of a path with a secret is none.
+    #[error("secret_paths: {0}")]
+    SecretPath(#[from] SecretPathError),
 }
 
 impl std::str::FromStr for Locator {

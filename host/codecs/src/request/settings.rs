@@ -103,6 +103,10 @@ pub struct RequestSettings {
     /// Paths that log in: only there may a query, form or JSON body name the
     /// user; all unless given.
     pub login_paths: Vec<String>,
+    /// Paths with secrets, such as `/reset/{token}`: what is in braces is taken
+    /// out wherever such a path stands.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub secret_paths: Vec<String>,
 }
 
 impl Default for RequestSettings {
@@ -121,6 +125,7 @@ impl Default for RequestSettings {
             session_paths: Vec::new(),
             public_paths: Vec::new(),
             login_paths: Vec::new(),
+            secret_paths: Vec::new(),
         }
     }
 }

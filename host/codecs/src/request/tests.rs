@@ -386,3 +386,43 @@ fn a_cookie_is_kept_in_clear_only_where_the_operator_says_so() {
         );
     }
 }
+
+#[test]
+fn what_a_site_calls_secret_in_paths_does_not_enter() {
+    let settings = RequestSettings {
+        secret_paths: vec!["/reset/{token}".to_owned()],
+        ..RequestSettings::default()
+    };
+    let codec = RequestCodec::new(&settings, key()).unwrap();
+    let headers: [(&str, &[u8]); 2] = [
+        (
+            "X-Original-URI",
+            b"/app/%72eset/hush-hush?next=%2Freset%2Fhush-hush",
+        ),
+        ("Referer", b"https://a.example/reset/hush-hush/"),
+    ];
+    let mut event = Event::new();
+    let view = RequestView {
+        method: "GET",
+        target: "/mirror",
+        version: "1.1",
+        headers: &mut headers.iter().copied(),
+        body: b"",
+        body_truncated: false,
+        peer: None,
+        received: 1_000,
+    };
+    codec.decode(view, &mut event);
+    assert_eq!(event.own(Field::UrlPath), Some("/app/reset/REDACTED"));
+    let referrer = event.own(Field::HttpRequestReferrer);
+    assert_eq!(referrer, Some("https://a.example/reset/REDACTED"));
+    for (field, text) in event.fields() {
+        assert!(!text.contains("hush"), "{field:?}: {text}");
+    }
+    let wrong = RequestSettings {
+        secret_paths: vec!["/{token}".to_owned()],
+        ..RequestSettings::default()
+    };
+    let refused = RequestCodec::new(&wrong, key()).unwrap_err();
+    assert!(refused.to_string().contains("`/{token}`"), "{refused}");
+}

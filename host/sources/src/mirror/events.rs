@@ -54,6 +54,7 @@ impl Connection {
                 intake.reject(number, &"more than 1000 records in a batch");
                 return answer(StatusCode::PAYLOAD_TOO_LARGE);
             }
+            self.server.codec.clean(&mut event);
             events.push(event);
         }
         if events.is_empty() {

@@ -68,6 +68,7 @@ impl Connection {
         }
         event.id = id;
         event.peer_ip = event.peer_ip.or(self.peer);
+        self.server.codec.clean(&mut event);
         let request_id = parts
             .headers
             .get(REQUEST_ID)
