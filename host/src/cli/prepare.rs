@@ -4,7 +4,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result};
 use clap::Args;
 use sidewatch_codecs::Decoder;
 use sidewatch_codecs::cef::CefSettings;
@@ -33,7 +33,7 @@ pub struct Common {
     #[arg(long, value_name = "URL")]
     pub ss_base_url: Vec<String>,
     /// Another setting of the pack's table, such as storage_service_port=8000; may be given again
-    #[arg(long, value_name = "NAME=VALUE")]
+    #[arg(long, value_name = "NAME=VALUE", value_parser = super::usage::pair)]
     pub setting: Vec<String>,
     /// Take enrichment, rules and settings of packs from this configuration file
     #[arg(long, short, value_name = "FILE")]
@@ -65,9 +65,7 @@ impl Common {
     /// A pack or setting that does not exist.
     pub(crate) fn load_pack(&self, config: &ConfigFile) -> Result<Pack> {
         let mut pack = Pack::load(&self.pack)?;
-        if let Some(settings) = config.packs.get(&pack.id) {
-            pack.set_all(settings)?;
-        }
+        pack.configure(config)?;
         if !self.ss_base_url.is_empty() {
             let urls: Vec<&str> = self.ss_base_url.iter().map(String::as_str).collect();
             pack.set(BASE_URL, &urls).context("--ss-base-url")?;
@@ -75,7 +73,7 @@ impl Common {
         let mut names: Vec<(&str, Vec<&str>)> = Vec::new();
         for setting in &self.setting {
             let Some((name, value)) = setting.split_once('=') else {
-                bail!("--setting `{setting}` is not NAME=VALUE");
+                continue;
             };
             match names.iter_mut().find(|(known, _)| *known == name) {
                 Some((_, values)) => values.push(value),

@@ -1,7 +1,9 @@
 //! Talking to a person: the only place that writes to the standard streams
 //! directly.
 
-use std::io::{self, Write};
+use std::io::{self, IsTerminal as _, Write};
+
+use crate::config::TextError;
 
 /// Writes a line to standard error; a closed stream is nobody's fault.
 pub(crate) fn note(text: &str) {
@@ -21,12 +23,19 @@ pub(crate) fn print(text: &str) -> io::Result<()> {
 /// Says what went wrong, with every cause that adds something.
 pub(crate) fn complain(error: &anyhow::Error) {
     let mut text = format!("sidewatch: {error}");
-    for cause in error.chain().skip(1) {
+    let mut excerpt = None;
+    for cause in error.chain() {
+        let placed = cause.downcast_ref::<TextError>();
+        excerpt = excerpt.or(placed.map(TextError::excerpt));
         let cause = cause.to_string();
         if !text.contains(&cause) {
             text.push_str(": ");
             text.push_str(&cause);
         }
+    }
+    // A log keeps what the line may hold, a terminal does not.
+    if let Some(line) = excerpt.filter(|_| io::stderr().is_terminal()) {
+        text.push_str(&format!("\n  | {}", visible(line)));
     }
     note(&text);
 }

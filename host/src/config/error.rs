@@ -3,6 +3,8 @@
 use std::ops::Range;
 use std::path::PathBuf;
 
+use sidewatch_codecs::redact::{REDACTED, is_secret_name};
+
 /// A configuration that cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
@@ -15,21 +17,8 @@ pub enum ConfigError {
         source: std::io::Error,
     },
     /// The text is wrong at a place.
-    #[error("{name}:{line}:{column}: {message}{hint}\n  | {excerpt}")]
-    At {
-        /// File or other name of the text.
-        name: String,
-        /// Counted from 1.
-        line: usize,
-        /// Counted from 1, in characters.
-        column: usize,
-        /// What is wrong.
-        message: String,
-        /// What would be right; may be empty.
-        hint: String,
-        /// The line.
-        excerpt: String,
-    },
+    #[error("{0}")]
+    At(#[from] TextError),
     /// An entry is wrong in a way only seen when it is used.
     #[error("{name}: {entry}: {message}")]
     Entry {
@@ -42,10 +31,35 @@ pub enum ConfigError {
     },
 }
 
-impl ConfigError {
+/// A text that is wrong at a place. Told on one line, for logs and lists; a
+/// person at a terminal is shown the line itself besides.
+#[derive(Debug, Clone, thiserror::Error)]
+#[error("{name}:{line}:{column}: {message}{hint}")]
+pub struct TextError {
+    /// File or other name of the text.
+    name: String,
+    /// Counted from 1.
+    line: usize,
+    /// Counted from 1, in characters.
+    column: usize,
+    /// What is wrong.
+    message: String,
+    /// What would be right; may be empty.
+    hint: String,
+    /// The line of the text. It may hold a secret: never for a log.
+    excerpt: String,
+}
+
+impl TextError {
+    /// The line that is wrong, for whoever may read the file.
+    #[must_use]
+    pub fn excerpt(&self) -> &str {
+        &self.excerpt
+    }
+
     /// Places what the TOML reader complains about.
     pub(crate) fn from_toml(name: &str, text: &str, error: &toml::de::Error) -> Self {
-        let message = error.message().trim().to_owned();
+        let message = one_line(error.message());
         let unknown = quoted_after(&message, "unknown field `")
             .or_else(|| quoted_after(&message, "unknown variant `"));
         let mut start = error
@@ -80,7 +94,18 @@ impl ConfigError {
             .map_or_else(String::new, |nearest| {
                 format!("; did you mean `{nearest}`?")
             });
-        Self::At {
+        let message = match key_before(&excerpt, column) {
+            Some(key) => {
+                let message = without_secret(key, message);
+                if message.contains(&format!("`{key}`")) {
+                    message
+                } else {
+                    format!("`{key}`: {message}")
+                }
+            }
+            None => message,
+        };
+        Self {
             name: name.to_owned(),
             line,
             column,
@@ -89,6 +114,51 @@ impl ConfigError {
             excerpt,
         }
     }
+}
+
+/// The key whose value begins at a column of a line.
+fn key_before(line: &str, column: usize) -> Option<&str> {
+    let end = line.char_indices().nth(column.saturating_sub(1));
+    let before = line.get(..end.map_or(line.len(), |(at, _)| at))?;
+    let (key, _) = before.rsplit_once('=')?;
+    let plain = |one: char| one.is_ascii_alphanumeric() || matches!(one, '-' | '_' | '.');
+    let key = key.trim_end().rsplit(|one| !plain(one)).next()?;
+    (!key.is_empty()).then_some(key)
+}
+
+/// A complaint that repeats the value of a key that sounds like a secret,
+/// without it.
+fn without_secret(key: &str, message: String) -> String {
+    if !is_secret_name(key) {
+        return message;
+    }
+    match (message.split_once('"'), message.rsplit_once('"')) {
+        (Some((before, _)), Some((_, after))) => format!("{before}{REDACTED}{after}"),
+        _ => message,
+    }
+}
+
+/// A text of several lines on one: their parts are joined, what else controls
+/// a terminal is escaped.
+pub(crate) fn one_line(text: &str) -> String {
+    let mut told = String::with_capacity(text.len());
+    for line in text.lines().map(str::trim).filter(|line| !line.is_empty()) {
+        if !told.is_empty() {
+            told.push_str(if told.ends_with([':', ';', ',']) {
+                " "
+            } else {
+                "; "
+            });
+        }
+        for one in line.chars() {
+            if one.is_control() {
+                told.extend(one.escape_default());
+            } else {
+                told.push(one);
+            }
+        }
+    }
+    told
 }
 
 fn quoted_after(message: &str, prefix: &str) -> Option<String> {
@@ -139,6 +209,7 @@ fn nearest(message: &str, key: &str) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
+    use super::one_line;
     use crate::config::ConfigFile;
 
     fn complaint(text: &str) -> String {
@@ -163,6 +234,37 @@ mod tests {
         let complaint = complaint("[adminn]\nlisten = \"127.0.0.1:1\"\n");
         assert!(complaint.contains("sidewatch.toml:1:2"), "{complaint}");
         assert!(complaint.contains("did you mean `admin`"), "{complaint}");
+    }
+
+    #[test]
+    fn a_value_of_the_wrong_kind_is_told_with_its_key_on_one_line() {
+        let complaint = complaint("[join]\nwindow_ms = \"long\"\n");
+        assert!(
+            complaint.starts_with("sidewatch.toml:2:13: `window_ms`: "),
+            "{complaint}"
+        );
+        for text in ["join = [\n", "a = \"\n", "[join\nx", "\"a\\nb\" = 1\n"] {
+            let complaint = self::complaint(text);
+            assert!(!complaint.contains('\n'), "{complaint}");
+        }
+    }
+
+    #[test]
+    fn lines_are_joined_to_one() {
+        assert_eq!(one_line("a\n  b:\n\n c\u{1b}[0m\t\n"), "a; b: c\\u{1b}[0m");
+        assert_eq!(one_line(""), "");
+    }
+
+    #[test]
+    fn a_line_that_may_hold_a_secret_is_not_told() {
+        for text in [
+            "[[sources]]\nid = \"m\"\ntokens = [\"hush\n",
+            "[[sinks]]\nid = \"t\"\ntype = \"tirreno\"\nurl = \"http://t\"\napi_key = [\"hush\"]\n",
+            "[control]\ntoken = \"hush\"\n",
+        ] {
+            let complaint = complaint(text);
+            assert!(!complaint.contains("hush"), "{complaint}");
+        }
     }
 
     #[test]

@@ -5,12 +5,13 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
+use sidewatch_codecs::redact::SecretPaths;
 use sidewatch_enrich::EnrichSettings;
 
 use crate::lifecycle::LifecycleSettings;
 
 use super::control::ControlSettings;
-use super::{ConfigError, Pack, RuleEntry, SinkEntry, SourceEntry, TrustSettings};
+use super::{ConfigError, Pack, RuleEntry, SinkEntry, SourceEntry, TextError, TrustSettings};
 
 /// Largest configuration file read, in bytes.
 const LARGEST: u64 = 4 << 20;
@@ -48,6 +49,9 @@ pub struct ConfigFile {
     pub join: JoinSettings,
     /// Client address, location, networks, sites.
     pub enrichment: EnrichSettings,
+    /// Paths with secrets of all sources, such as `/reset/{token}`: what is in
+    /// braces is taken out wherever such a path stands.
+    pub secret_paths: Vec<String>,
     /// Settings of the packs' tables, by pack.
     pub packs: BTreeMap<String, toml::Table>,
     /// Where events come from.
@@ -165,7 +169,7 @@ impl ConfigFile {
     /// Says where the text is wrong and what would be right.
     pub fn parse(name: &str, text: &str) -> Result<Self, ConfigError> {
         let file: Self =
-            toml::from_str(text).map_err(|error| ConfigError::from_toml(name, text, &error))?;
+            toml::from_str(text).map_err(|error| TextError::from_toml(name, text, &error))?;
         file.check(name)?;
         Ok(file)
     }
@@ -192,6 +196,8 @@ impl ConfigFile {
                 .and_then(|mut pack| pack.set_all(settings))
                 .map_err(|error| entry(format!("packs.{id}"), error.to_string()))?;
         }
+        SecretPaths::new(&self.secret_paths)
+            .map_err(|error| entry("secret_paths".to_owned(), error.to_string()))?;
         self.control
             .check()
             .map_err(|message| entry("[control]".to_owned(), message))?;

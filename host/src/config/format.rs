@@ -3,7 +3,11 @@
 use std::sync::Arc;
 
 use sidewatch_codecs::mattermost::TableError;
-use sidewatch_codecs::{AuditCodec, AuditOrAccess, AuditTable, Decoder, LogFormat, LogFormatError};
+use sidewatch_codecs::redact::{SecretPathError, SecretPaths};
+use sidewatch_codecs::{
+    AuditCodec, AuditOrAccess, AuditTable, DecodeError, Decoder, LogFormat, LogFormatError,
+};
+use sidewatch_event::Event;
 
 use super::Pack;
 
@@ -16,6 +20,23 @@ pub enum FormatError {
     /// The table of audit events.
     #[error(transparent)]
     Table(#[from] TableError),
+    /// The pack's or the site's paths with secrets.
+    #[error("secret_paths: {0}")]
+    SecretPath(#[from] SecretPathError),
+}
+
+/// A codec whose events lose what a site says is secret in paths.
+struct Cleaned {
+    decoder: Arc<dyn Decoder>,
+    secret_paths: SecretPaths,
+}
+
+impl Decoder for Cleaned {
+    fn decode(&self, record: &[u8], event: &mut Event) -> Result<(), DecodeError> {
+        self.decoder.decode(record, event)?;
+        self.secret_paths.clean(event);
+        Ok(())
+    }
 }
 
 /// The codec for the text of a `log_format`, a preset's name, or
@@ -25,6 +46,22 @@ pub enum FormatError {
 /// # Errors
 /// The text is none of these.
 pub fn decoder(
+    text: Option<&str>,
+    pack: &Pack,
+    keep_original: bool,
+) -> Result<Arc<dyn Decoder>, FormatError> {
+    let decoder = plain(text, pack, keep_original)?;
+    if pack.request.secret_paths.is_empty() {
+        return Ok(decoder);
+    }
+    let secret_paths = SecretPaths::new(&pack.request.secret_paths)?;
+    Ok(Arc::new(Cleaned {
+        decoder,
+        secret_paths,
+    }))
+}
+
+fn plain(
     text: Option<&str>,
     pack: &Pack,
     keep_original: bool,
@@ -52,7 +89,7 @@ fn access(text: &str, pack: &Pack) -> Result<LogFormat, LogFormatError> {
 
 #[cfg(test)]
 mod tests {
-    use sidewatch_event::{Event, Field};
+    use sidewatch_event::Field;
 
     use super::*;
 
@@ -64,6 +101,21 @@ mod tests {
             .decode(line.as_bytes(), &mut event)
             .ok()?;
         event.get(Field::EventDataset).map(str::to_owned)
+    }
+
+    #[test]
+    fn secrets_a_site_names_leave_paths_and_referrers_of_a_log() {
+        let mut pack = Pack::load("nginx").unwrap();
+        pack.hide_paths(&["/reset/{token}".to_owned()]);
+        let line = r#"192.0.2.1 - - [21/Nov/2026:01:02:03 +0000] "GET /reset/hush?a=b HTTP/1.1" 200 5 "https://a.example/reset/hush" "curl/8""#;
+        let mut event = Event::new();
+        let decoder = decoder(None, &pack, false).unwrap();
+        decoder.decode(line.as_bytes(), &mut event).unwrap();
+        assert_eq!(event.get(Field::UrlPath), Some("/reset/REDACTED"));
+        assert!(event.fields().all(|(_, text)| !text.contains("hush")));
+        pack.hide_paths(&["/{token}".to_owned()]);
+        let refused = super::decoder(None, &pack, false).err().unwrap();
+        assert!(refused.to_string().contains("`/{token}`"), "{refused}");
     }
 
     #[test]

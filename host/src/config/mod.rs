@@ -5,7 +5,7 @@
 
 pub mod control;
 mod entries;
-mod error;
+pub(crate) mod error;
 pub mod file;
 pub mod format;
 pub mod pack;
@@ -14,7 +14,7 @@ pub mod secrets;
 pub mod trust;
 
 pub use entries::{RuleEntry, SinkEntry, SourceEntry};
-pub use error::ConfigError;
+pub use error::{ConfigError, TextError};
 pub use file::{ConfigFile, FINDINGS_LANE, JoinSettings};
 pub use pack::Pack;
 pub use trust::TrustSettings;

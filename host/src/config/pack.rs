@@ -13,6 +13,7 @@ use sidewatch_codecs::RequestSettings;
 use sidewatch_codecs::cef::CefSettings;
 
 use super::error::did_you_mean;
+use super::{ConfigFile, TextError};
 
 /// Largest file of a pack read, in bytes.
 const LARGEST: u64 = 16 << 20;
@@ -176,9 +177,10 @@ impl Pack {
             request,
             detections,
             cef,
-        } = toml::from_str(pack).map_err(|error| format!("pack.toml: {error}"))?;
-        let mapping: Value =
-            toml::from_str(mapping).map_err(|error| format!("mapping.toml: {error}"))?;
+        } = toml::from_str(pack)
+            .map_err(|error| TextError::from_toml("pack.toml", pack, &error).to_string())?;
+        let mapping: Value = toml::from_str(mapping)
+            .map_err(|error| TextError::from_toml("mapping.toml", mapping, &error).to_string())?;
         Ok(Self {
             id,
             title,
@@ -197,6 +199,7 @@ impl Pack {
     #[must_use]
     pub fn request_settings(&self, own: Option<&RequestSettings>) -> RequestSettings {
         let mut settings = own.unwrap_or(&self.request).clone();
+        add(&mut settings.secret_paths, &self.request.secret_paths);
         if settings.site_path.is_empty()
             && let Some(path) = self.mapping.pointer("/settings/site_path")
         {
@@ -205,6 +208,23 @@ impl Pack {
                 .clone_into(&mut settings.site_path);
         }
         settings
+    }
+
+    /// Takes what a configuration says of it.
+    ///
+    /// # Errors
+    /// There is no such setting.
+    pub fn configure(&mut self, config: &ConfigFile) -> Result<(), PackError> {
+        self.hide_paths(&config.secret_paths);
+        match config.packs.get(&self.id) {
+            Some(settings) => self.set_all(settings),
+            None => Ok(()),
+        }
+    }
+
+    /// Adds paths with secrets to the pack's own.
+    pub fn hide_paths(&mut self, patterns: &[String]) {
+        add(&mut self.request.secret_paths, patterns);
     }
 
     /// Gives a setting of the table the values, which have to be of the kind
@@ -274,6 +294,15 @@ impl Pack {
                     known
                 },
             })
+    }
+}
+
+/// Adds those that are new.
+fn add(patterns: &mut Vec<String>, more: &[String]) {
+    for pattern in more {
+        if !patterns.contains(pattern) {
+            patterns.push(pattern.clone());
+        }
     }
 }
 

@@ -13,7 +13,7 @@ use sidewatch_engine::{
 };
 
 use super::error::did_you_mean;
-use super::{Pack, RuleEntry};
+use super::{ConfigError, Pack, RuleEntry, TextError};
 
 /// Name of the rule that reads mapping tables.
 pub const MAPPING_RULE: &str = "event-mapping";
@@ -52,13 +52,16 @@ pub enum RulesError {
         /// What is wrong.
         source: ConfigureError,
     },
-    /// A manifest in the rules directory is wrong.
-    #[error("{path}: {message}")]
-    Manifest {
-        /// Its file.
-        path: PathBuf,
-        /// What is wrong.
-        message: String,
+    /// A manifest in the rules directory cannot be used.
+    #[error("{0}")]
+    Manifest(#[source] ConfigError),
+    /// A component is another rule than its file or entry says.
+    #[error("rule `{id}`: {}", misnamed(id, found))]
+    Misnamed {
+        /// The name it is wanted by.
+        id: String,
+        /// The name it gives itself.
+        found: String,
     },
     /// A `[[rules]]` entry names no rule.
     #[error("there is no rule `{id}`: {path} does not exist; there are {known}")]
@@ -239,21 +242,25 @@ pub fn read_entries(directory: &Path, configured: &[RuleEntry], before: &[RuleEn
                 parameters: manifest.parameters,
                 limits: manifest.limits,
             }),
-            Err(message) => {
+            Err(error) => {
                 entries.extend(before.iter().find(|entry| entry.id == id).cloned());
-                broken.push((id, RulesError::Manifest { path, message }));
+                broken.push((id, RulesError::Manifest(error)));
             }
         }
     }
     Entries { entries, broken }
 }
 
-fn read_manifest(path: &Path) -> Result<Manifest, String> {
+fn read_manifest(path: &Path) -> Result<Manifest, ConfigError> {
     let mut text = String::new();
     std::fs::File::open(path)
         .and_then(|file| file.take(LARGEST).read_to_string(&mut text))
-        .map_err(|error| error.to_string())?;
-    toml::from_str(&text).map_err(|error| error.to_string())
+        .map_err(|source| ConfigError::Read {
+            path: path.to_owned(),
+            source,
+        })?;
+    let placed = |error| TextError::from_toml(&path.display().to_string(), &text, &error);
+    Ok(toml::from_str(&text).map_err(placed)?)
 }
 
 /// Rule names in order, the packs' first, with their entries.
@@ -293,12 +300,38 @@ fn detection(
     }
     let loaded = load(engine, id, &path)?;
     let (parameters, limits) = settings(entry);
-    loaded
-        .detection(&parameters, limits)
+    configure(id, &loaded, &parameters, limits)
+}
+
+/// A rule with its parameters, if it is the one it is taken for.
+fn configure(
+    id: &str,
+    loaded: &LoadedRule,
+    parameters: &Value,
+    limits: RuleLimits,
+) -> Result<DetectionRule, RulesError> {
+    let rule = loaded
+        .detection(parameters, limits)
         .map_err(|source| RulesError::Configure {
             id: id.to_owned(),
             source,
-        })
+        })?;
+    let found = &*rule.descriptor.id;
+    if found != id {
+        return Err(RulesError::Misnamed {
+            id: id.to_owned(),
+            found: found.to_owned(),
+        });
+    }
+    Ok(rule)
+}
+
+/// What is said of a component that is another rule than it is taken for.
+pub(crate) fn misnamed(id: &str, found: &str) -> String {
+    let found = found.escape_default();
+    format!(
+        "the component calls itself `{found}`; name its file, manifest and `[[rules]]` entry `{found}`, or build it under the name `{id}`"
+    )
 }
 
 /// The file a rule comes from: its entry's, else `<id>.wasm`.
@@ -345,12 +378,7 @@ impl DetectionComponent {
     /// # Errors
     /// The rule refuses its parameters.
     pub fn configure(&self) -> Result<DetectionRule, RulesError> {
-        self.loaded
-            .detection(&self.parameters, self.limits)
-            .map_err(|source| RulesError::Configure {
-                id: self.id.clone(),
-                source,
-            })
+        configure(&self.id, &self.loaded, &self.parameters, self.limits)
     }
 }
 
@@ -399,7 +427,7 @@ fn known(directory: &Path, wanted: &str) -> String {
 }
 
 /// Rules of a directory, in alphabetical order.
-fn names(directory: &Path) -> Vec<String> {
+pub(crate) fn names(directory: &Path) -> Vec<String> {
     let mut names: Vec<String> = std::fs::read_dir(directory)
         .into_iter()
         .flatten()

@@ -38,9 +38,7 @@ pub(crate) fn packs(config: &ConfigFile) -> Result<Vec<PackInUse>, PackError> {
             Some((_, sources)) => sources.push(id),
             None => {
                 let mut pack = Pack::load(name)?;
-                if let Some(settings) = config.packs.get(&pack.id) {
-                    pack.set_all(settings)?;
-                }
+                pack.configure(config)?;
                 names.push(name);
                 packs.push((pack, vec![id]));
             }

@@ -12,7 +12,7 @@ use toml::{Table, Value};
 
 use crate::cli::prepare::{Prepared, prepare_pack};
 use crate::cli::terminal;
-use crate::config::Pack;
+use crate::config::{Pack, TextError};
 
 /// The pack to test.
 #[derive(Debug, Args)]
@@ -81,8 +81,14 @@ pub(in crate::cli) fn check_pack(directory: &Path, rules: Option<&Path>) -> Resu
     for file in files {
         let text = std::fs::read_to_string(&file)
             .with_context(|| format!("cannot read {}", file.display()))?;
-        let suite: Suite =
-            toml::from_str(&text).with_context(|| format!("{} is wrong", file.display()))?;
+        let suite: Suite = toml::from_str(&text)
+            .map_err(|error| TextError::from_toml(&file.display().to_string(), &text, &error))?;
+        if suite.case.is_empty() {
+            bail!(
+                "{} holds no test cases; write at least one, or remove the file",
+                file.display()
+            );
+        }
         let mut pack = Pack::load(name)?;
         pack.detections.clear();
         pack.set_all(&suite.settings)

@@ -7,6 +7,7 @@ use anyhow::{Context as _, Result, bail};
 use clap::Args;
 
 use crate::cli::terminal;
+use crate::config::TextError;
 
 /// What to build.
 #[derive(Debug, Args)]
@@ -70,8 +71,8 @@ pub(super) fn run(arguments: &BuildArguments) -> Result<u8> {
 pub(in crate::cli) fn crate_name(manifest: &Path) -> Result<String> {
     let text = std::fs::read_to_string(manifest)
         .with_context(|| format!("cannot read {}", manifest.display()))?;
-    let table: toml::Table =
-        toml::from_str(&text).with_context(|| manifest.display().to_string())?;
+    let table: toml::Table = toml::from_str(&text)
+        .map_err(|error| TextError::from_toml(&manifest.display().to_string(), &text, &error))?;
     table
         .get("package")
         .and_then(|package| package.get("name"))
