@@ -15,7 +15,7 @@ use serde_json::Value;
 /// Components are compiled, perhaps on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(200);
 /// Ample time for frames: a busy machine must not fail honest rules.
-const AMPLE: &str = "limits = { frame_milliseconds = 250, event_microseconds = 100000 }";
+pub(crate) const AMPLE: &str = "limits = { frame_milliseconds = 250, event_microseconds = 100000 }";
 
 /// A rules directory of its own, with the project's rules and the witness.
 pub(crate) fn start(directory: &Path) -> Sidecar {
@@ -192,14 +192,6 @@ fn an_operator_swaps_rolls_back_switches_and_compares() {
     until_version(&sidecar, "1.1000.0");
     let top = done(&["top", "--once"]);
     assert!(top.contains("events/s") && top.contains("witness"), "{top}");
-    let unknown = operate(directory, &["rules", "rollback", "nobody"]);
-    assert_eq!(unknown.code, 1);
-    until("the event about what was not done", || {
-        let told = audited(&sidecar, "rule-change-failed");
-        told.iter()
-            .any(|event| event["labels"]["rule"] == "nobody")
-            .then_some(())
-    });
     for action in [
         "shadow-started",
         "rule-swapped",

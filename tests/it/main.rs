@@ -27,6 +27,7 @@ mod gap;
 mod harmless;
 mod health;
 mod lifecycle;
+mod lifecycle_mistakes;
 mod lifecycle_restart;
 mod mattermost;
 mod mirror;

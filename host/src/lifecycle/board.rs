@@ -116,6 +116,19 @@ impl Board {
         known
     }
 
+    /// Why the last version of a rule was not taken.
+    #[must_use]
+    pub fn refusal_of(&self, id: &str) -> Option<String> {
+        let mut why = None;
+        self.each(|entry| {
+            if entry.line.id == id {
+                let refused = entry.line.refused.as_ref();
+                why = refused.map(|one| format!("{}: {}", one.stage, one.reason));
+            }
+        });
+        why
+    }
+
     /// Takes a rule off.
     pub fn remove(&self, id: &str) {
         let mut entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner);

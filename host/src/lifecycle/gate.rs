@@ -15,7 +15,8 @@ use sidewatch_engine::{
 };
 use sidewatch_event::Event;
 
-use crate::config::rules::{MAPPING_RULE, PackInUse, mappings};
+use crate::config::error::one_line;
+use crate::config::rules::{MAPPING_RULE, PackInUse, mappings, misnamed};
 use crate::vectors;
 
 /// Why a version is not put in force.
@@ -24,7 +25,7 @@ use crate::vectors;
 pub struct Refusal {
     /// The check that failed; the value of the metric label `reason`.
     pub stage: &'static str,
-    /// What is wrong and what to do.
+    /// What is wrong and what to do, on one line.
     pub reason: String,
 }
 
@@ -32,7 +33,7 @@ impl Refusal {
     pub(super) fn new(stage: &'static str, reason: impl std::fmt::Display) -> Self {
         Self {
             stage,
-            reason: format!("{reason}"),
+            reason: one_line(&reason.to_string()),
         }
     }
 
@@ -116,10 +117,7 @@ pub fn check(candidate: &Candidate<'_>, around: &Surroundings<'_>) -> Result<Pas
     let mut trial = configure()?;
     let named = &*trial.descriptor.id;
     if named != candidate.id {
-        return Err(Refusal::new(
-            "name",
-            format!("the component calls itself `{}`", named.escape_default()),
-        ));
+        return Err(Refusal::new("name", misnamed(candidate.id, named)));
     }
     check_version(&trial.descriptor.version, around.highest)?;
     let told = run_vectors(candidate, &loaded)?;
@@ -174,8 +172,7 @@ pub fn check_mappings(
     for routed in &mut trial {
         let named = &*routed.rule.descriptor.id;
         if named != MAPPING_RULE {
-            let reason = format!("the component calls itself `{}`", named.escape_default());
-            return Err(Refusal::new("name", reason));
+            return Err(Refusal::new("name", misnamed(MAPPING_RULE, named)));
         }
         version = routed.rule.descriptor.version.to_string();
         routed.rule.map(recent, |_| true);

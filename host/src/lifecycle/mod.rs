@@ -17,6 +17,7 @@ pub mod gate;
 mod kept;
 mod look;
 mod mappings;
+mod names;
 pub mod recent;
 mod reload;
 mod report;

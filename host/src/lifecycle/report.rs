@@ -6,19 +6,26 @@ use serde_json::{Value, json};
 use sidewatch_engine::{ShadowReport, Side};
 
 use super::board::Board;
+use super::names;
 
 pub(super) fn list(board: &Board) -> Value {
     json!({ "rules": board.lines() })
 }
 
+/// The answer about a rule that is not shown.
+fn nobody(board: &Board, id: &str) -> Value {
+    json!({ "error": names::unknown(&names::on(board), id) })
+}
+
 /// How the version in the shadow differs from the one in force.
 pub(super) fn diff(board: &Board, id: &str) -> Value {
-    let mut answer = json!({ "error": format!("nothing runs in the shadow of `{id}`") });
+    let mut answer = nobody(board, id);
     board.each(|entry| {
-        if entry.line.id == id
-            && let Some(shadow) = &entry.shadow
-        {
-            answer = shadowed(&entry.line.version, shadow);
+        if entry.line.id == id {
+            answer = match &entry.shadow {
+                Some(shadow) => shadowed(&entry.line.version, shadow),
+                None => json!({ "error": format!("nothing runs in the shadow of `{id}`") }),
+            };
         }
     });
     answer
@@ -64,7 +71,7 @@ fn shadowed(version: &str, shadow: &ShadowReport) -> Value {
 
 /// The latest events a rule could not evaluate.
 pub(super) fn quarantine(board: &Board, id: &str) -> Value {
-    let mut answer = json!({ "error": format!("there is no rule `{id}`") });
+    let mut answer = nobody(board, id);
     board.each(|entry| {
         if entry.line.id != id {
             return;

@@ -69,6 +69,21 @@ pub enum RulesRequest {
     Reload,
 }
 
+impl RulesRequest {
+    /// What is to be done to which rule, where something is.
+    pub(super) fn change(&self) -> Option<(&'static str, &str)> {
+        Some(match self {
+            Self::Swap { id, .. } => ("swap", id),
+            Self::Rollback { id } => ("rollback", id),
+            Self::Enable { id } => ("enable", id),
+            Self::Disable { id } => ("disable", id),
+            Self::Shadow { id, .. } => ("shadow", id),
+            Self::EndShadow { id } => ("shadow --end", id),
+            Self::List | Self::Diff { .. } | Self::Quarantine { .. } | Self::Reload => return None,
+        })
+    }
+}
+
 /// A request with where its answer goes.
 #[derive(Debug)]
 pub struct Asked {

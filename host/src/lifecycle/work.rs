@@ -14,6 +14,7 @@ use sidewatch_engine::{Change, DetectionRule, Effect, SampledState};
 use super::audit::Action;
 use super::gate::{Candidate, Passed, Refusal, Surroundings, check, vectors_of};
 use super::kept::{Identity, Passport};
+use super::names::shown;
 use super::request::RulesRequest;
 use super::{InForce, Lifecycle, report};
 use crate::config::RuleEntry;
@@ -28,6 +29,10 @@ const SAMPLE: usize = 512;
 /// Who wants what a changed file wants.
 pub(super) const BY_FILE: &str = "file";
 
+fn refused(refusal: &Refusal) -> Value {
+    json!({ "error": refusal.to_string(), "stage": refusal.stage })
+}
+
 /// A version that passed, with what it was made of.
 struct Ready {
     passed: Passed,
@@ -37,6 +42,11 @@ struct Ready {
 
 impl Lifecycle {
     pub(super) fn answer(&mut self, request: RulesRequest, by: &str) -> Value {
+        if let Some((wish, id)) = request.change()
+            && let Some(refusal) = self.unknown_name(id)
+        {
+            return refused(&self.tell_failure(wish, &shown(id), refusal, by));
+        }
         let done = match request {
             RulesRequest::List => return report::list(&self.shared.board),
             RulesRequest::Diff { id } => return report::diff(&self.shared.board, &id),
@@ -50,26 +60,26 @@ impl Lifecycle {
             }
             RulesRequest::Rollback { id } => {
                 let done = self.roll_back(&id, by);
-                self.tell_failure("rollback", &id, done, by)
+                done.map_err(|refusal| self.tell_failure("rollback", &id, refusal, by))
             }
             RulesRequest::Enable { id } => {
                 let done = self.switch(&id, true, by);
-                self.tell_failure("enable", &id, done, by)
+                done.map_err(|refusal| self.tell_failure("enable", &id, refusal, by))
             }
             RulesRequest::Disable { id } => {
                 let done = self.switch(&id, false, by);
-                self.tell_failure("disable", &id, done, by)
+                done.map_err(|refusal| self.tell_failure("disable", &id, refusal, by))
             }
             RulesRequest::Shadow { id, file } => self.shadow(&id, &file, by),
             RulesRequest::EndShadow { id } => {
                 let done = self.end_shadow(&id, by);
-                self.tell_failure("shadow --end", &id, done, by)
+                done.map_err(|refusal| self.tell_failure("shadow --end", &id, refusal, by))
             }
             RulesRequest::Reload => return self.reload(by),
         };
         match done {
             Ok(message) => json!({ "done": message }),
-            Err(refusal) => json!({ "error": refusal.to_string(), "stage": refusal.stage }),
+            Err(refusal) => refused(&refusal),
         }
     }
 
@@ -90,7 +100,7 @@ impl Lifecycle {
         by: &str,
     ) -> Result<String, Refusal> {
         let path = file.map_or_else(|| self.file_of(id), Path::to_owned);
-        let read = self.is_configured(id).and_then(|()| self.read(&path));
+        let read = self.read(&path);
         if let Ok((component, _)) = &read
             && self.is_in_force(id, component)
         {
@@ -103,20 +113,6 @@ impl Lifecycle {
             .and_then(|(component, signature)| self.pass(id, component, signature))
             .and_then(|ready| self.put(id, ready, file));
         self.tell_swap(id, swapped, by)
-    }
-
-    /// Only what is meant to run is put in force, or the next look at the files
-    /// would take it out again.
-    fn is_configured(&self, id: &str) -> Result<(), Refusal> {
-        if self.in_force.contains_key(id) || self.wanted().iter().any(|wanted| wanted == id) {
-            return Ok(());
-        }
-        Err(Refusal::new(
-            "name",
-            format!(
-                "no rule `{id}` is configured; add a `[[rules]]` entry or a manifest `{id}.toml`"
-            ),
-        ))
     }
 
     /// Bytes of a component with its signature.
@@ -418,27 +414,19 @@ impl Lifecycle {
     }
 
     /// What somebody wanted and did not get is told, too.
-    fn tell_failure(
-        &self,
-        wish: &str,
-        id: &str,
-        done: Result<String, Refusal>,
-        by: &str,
-    ) -> Result<String, Refusal> {
-        if let Err(refusal) = &done {
-            let reason = refusal.to_string();
-            let message = format!("{wish} of rule {id} was not done: {reason}");
-            tracing::warn!(rule = id, by, "{message}");
-            self.shared.audit.tell(&Action {
-                action: "rule-change-failed",
-                rule: id,
-                version: "",
-                by,
-                failure: Some(&reason),
-                message: &message,
-            });
-        }
-        done
+    fn tell_failure(&self, wish: &str, id: &str, refusal: Refusal, by: &str) -> Refusal {
+        let reason = refusal.to_string();
+        let message = format!("{wish} of rule {id} was not done: {reason}");
+        tracing::warn!(rule = id, by, "{message}");
+        self.shared.audit.tell(&Action {
+            action: "rule-change-failed",
+            rule: id,
+            version: "",
+            by,
+            failure: Some(&reason),
+            message: &message,
+        });
+        refusal
     }
 
     pub(super) fn tell_done(&self, action: &str, id: &str, version: &str, by: &str, message: &str) {
