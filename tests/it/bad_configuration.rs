@@ -169,6 +169,106 @@ fn a_wrong_rule_parameter_is_named() {
 }
 
 #[test]
+fn a_secret_path_that_is_none_is_named() {
+    refused(
+        &format!("secret_paths = [\"/{{token}}\"]\n{MIRROR}"),
+        CONFIG,
+        &["secret_paths", "`/{token}`", "/reset/{token}"],
+    );
+}
+
+#[test]
+fn arguments_that_make_no_sense_end_with_two_and_say_what_would() {
+    let directory = tempfile::tempdir().unwrap();
+    std::fs::write(directory.path().join("sidewatch.toml"), MIRROR).unwrap();
+    for (arguments, word) in [
+        (&["tap", "--field", "bogus"][..], "NAME=VALUE"),
+        (&["tap", "--field", "user.nam=zoe"], "user.name"),
+        (
+            &["tap", "--findings", "--field", "user.name=zoe"],
+            "--field",
+        ),
+        (&["tap", "--kind", ""], "kinds"),
+        (&["edge", "build", "--output", "app"], "--url"),
+        (
+            &["edge", "build", "--output", "app", "--url", "ftp://a/"],
+            "ftp://a/",
+        ),
+        (
+            &[
+                "edge",
+                "build",
+                "--output",
+                "app",
+                "--status-header",
+                "X Status",
+            ],
+            "X-Status",
+        ),
+        (
+            &[
+                "edge",
+                "build",
+                "--output",
+                "app",
+                "--geo-header",
+                "planet=X-Planet",
+            ],
+            "country",
+        ),
+        (
+            &[
+                "edge",
+                "build",
+                "--output",
+                "app",
+                "--geo-header",
+                "city=X City",
+            ],
+            "header",
+        ),
+        (
+            &["edge", "build", "--output", "app", "--name", "my app"],
+            "letter",
+        ),
+        (
+            &["edge", "build", "--output", "app", "--store", "Rule States"],
+            "rule-states",
+        ),
+        (&["replay", "--setting", "x", "-"], "NAME=VALUE"),
+        (&["replay", "--resume", "state", "-"], "standard input"),
+        (
+            &[
+                "rules",
+                "list",
+                "--control",
+                "192.0.2.1:1",
+                "--token-file",
+                "t",
+            ],
+            "SSH tunnel",
+        ),
+        (&["dlq", "purge", "sidewatch.toml"], "--all"),
+        (&["rule", "new", "Night"], "night-login"),
+        (&["pack", "new", "My Pack"], "my-application"),
+        (
+            &["rule", "inspect", "x.wasm", "--parameters", "[1]"],
+            "JSON object",
+        ),
+        (
+            &["rule", "sign", "x.wasm", "--key", "k", "--comment", "a\nb"],
+            "one line",
+        ),
+    ] {
+        let ended = sidewatch(directory.path(), arguments, b"");
+        assert_eq!(ended.code, 2, "{arguments:?}: {}", ended.err);
+        assert!(ended.err.contains(word), "{arguments:?}: {}", ended.err);
+        assert!(ended.err.contains("--help"), "{arguments:?}: {}", ended.err);
+    }
+    assert!(!directory.path().join("app").exists());
+}
+
+#[test]
 fn wrong_usage_is_told_apart() {
     let directory = tempfile::tempdir().unwrap();
     let output = sidewatch(directory.path(), &["replya"], b"");

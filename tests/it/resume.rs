@@ -184,7 +184,7 @@ fn what_cannot_be_resumed_is_refused() {
     let site = Site::new();
     site.append("access.log", &line(0));
     let run = site.replay(&["-"]);
-    assert_eq!(run.code, 1);
+    assert_eq!(run.code, 2);
     assert!(run.err.contains("standard input"), "{}", run.err);
     site.append("state", "somebody's notes");
     let run = site.replay(&["access.log"]);

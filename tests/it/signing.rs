@@ -3,7 +3,7 @@
 
 use std::path::Path;
 
-use integration_tests::command::rules;
+use integration_tests::command::{program, rules, run};
 use integration_tests::sidewatch;
 
 /// A directory with one rule of the project, and keys that have signed it.
@@ -172,4 +172,34 @@ fn a_secret_key_with_a_password_needs_it() {
     assert!(refused.err.contains("k.key"), "{}", refused.err);
     assert!(!directory.join("r.wasm.minisig").exists());
     assert_eq!(sign("right").code, 0);
+}
+
+#[test]
+fn where_no_password_can_be_asked_for_the_ways_without_one_are_named() {
+    let directory = tempfile::tempdir().unwrap();
+    let directory = directory.path();
+    // A session of its own has no terminal, wherever the tests are run.
+    let alone = |arguments: &[&str]| {
+        let mut command = std::process::Command::new("setsid");
+        command.arg("--wait").arg(program()).args(arguments);
+        run(command.current_dir(directory), b"")
+    };
+    let refused = alone(&["rule", "keygen", "ours"]);
+    assert_eq!(refused.code, 2, "{}", refused.err);
+    for word in ["no terminal", "--password-file FILE", "--no-password"] {
+        assert!(refused.err.contains(word), "{}", refused.err);
+    }
+    assert!(!directory.join("ours.key").exists());
+
+    std::fs::copy(rules().join("failed-logins.wasm"), directory.join("r.wasm")).unwrap();
+    std::fs::write(directory.join("right"), "open sesame\n").unwrap();
+    let made = alone(&["rule", "keygen", "ours", "--password-file", "right"]);
+    assert_eq!(made.code, 0, "{}", made.err);
+    let refused = alone(&["rule", "sign", "r.wasm", "--key", "ours.key"]);
+    assert_eq!(refused.code, 2, "{}", refused.err);
+    assert!(
+        refused.err.contains("--password-file FILE"),
+        "{}",
+        refused.err
+    );
 }

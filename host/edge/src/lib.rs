@@ -12,6 +12,7 @@ pub mod application;
 pub mod compose;
 pub mod listing;
 pub mod manifest;
+pub mod names;
 
 pub use application::{Application, ApplicationError, RuleFile};
 pub use compose::{ComposeError, MOST_DETECTIONS, Plug, plug, trim};

@@ -7,6 +7,7 @@ use clap::{Args, Subcommand};
 use serde_json::Value;
 
 use super::store_access::ask;
+use super::usage::usage;
 use super::{show, terminal};
 use crate::admin::control::{ControlRequest, Selection};
 use crate::config::ConfigFile;
@@ -165,7 +166,7 @@ fn select(
     request: impl FnOnce(Selection) -> ControlRequest,
 ) -> Result<Value> {
     if arguments.numbers.is_empty() && arguments.sink.is_none() && !arguments.all {
-        bail!("name the records by number, or give --sink or --all");
+        return Err(usage("name the records by number, or give --sink or --all"));
     }
     let config = ConfigFile::load(&arguments.config)?;
     ask(

@@ -28,6 +28,7 @@ mod tap;
 mod terminal;
 mod test_verb;
 mod top;
+mod usage;
 mod validate;
 
 use std::process::ExitCode;
@@ -44,6 +45,7 @@ use crate::config::rules::RulesError;
 use crate::lifecycle::compiling;
 use crate::pipeline::PipelineError;
 use crate::telemetry;
+use usage::UsageError;
 
 /// Exit code for arguments that make no sense.
 const USAGE: u8 = 2;
@@ -167,6 +169,10 @@ pub fn run(arguments: Arguments) -> ExitCode {
         Ok(code) => ExitCode::from(code),
         Err(error) => {
             terminal::complain(&error);
+            if error.is::<UsageError>() {
+                terminal::note("\nFor more information, try '--help'.");
+                return ExitCode::from(USAGE);
+            }
             ExitCode::from(if is_configuration(&error) { CONFIG } else { 1 })
         }
     }

@@ -7,7 +7,7 @@ use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result};
 use clap::Args;
 use serde_json::Value;
 
@@ -29,11 +29,25 @@ pub(crate) struct Reach {
     )]
     config: PathBuf,
     /// Ask over TCP instead: the address the sidecar has in control.listen
-    #[arg(long, global = true, value_name = "ADDRESS", requires = "token_file")]
+    #[arg(long, global = true, value_name = "ADDRESS", requires = "token_file", value_parser = own_address)]
     control: Option<SocketAddr>,
     /// The file with the token of control.token_file
     #[arg(long, global = true, value_name = "FILE", requires = "control")]
     token_file: Option<PathBuf>,
+}
+
+/// A port of this machine.
+fn own_address(text: &str) -> Result<SocketAddr, String> {
+    let address: SocketAddr = text
+        .parse()
+        .map_err(|_| "it is not ADDRESS:PORT, such as 127.0.0.1:9181".to_owned())?;
+    if !address.ip().is_loopback() {
+        return Err(
+            "it is another machine, and the token would travel in the clear; go through an SSH tunnel"
+                .to_owned(),
+        );
+    }
+    Ok(address)
 }
 
 /// Either kind of connection.
@@ -84,11 +98,6 @@ impl Reach {
                 .with_context(|| format!("no sidecar answers at {}", path.display()))?;
             return Ok(Box::new(stream));
         };
-        if !address.ip().is_loopback() {
-            bail!(
-                "--control {address} is another machine, and the token would travel in the clear; go through an SSH tunnel"
-            );
-        }
         let token = read_token(token_file)?;
         let mut stream = TcpStream::connect(address)
             .with_context(|| format!("no sidecar answers at {address}"))?;

@@ -17,6 +17,7 @@ use tokio::runtime::{Builder, Runtime};
 
 use super::output::OutputFormat;
 use super::terminal;
+use super::usage::usage;
 
 /// Records sent at once.
 const BATCH: usize = 512;
@@ -77,7 +78,7 @@ impl SyslogArguments {
         };
         let payload = format
             .record()
-            .context("--syslog takes a format of records, such as cef or json")?;
+            .ok_or_else(|| usage("--syslog takes a format of records, such as cef or json"))?;
         let is_path = address.starts_with(['/', '.']);
         let transport = match self.transport {
             _ if is_path => Transport::Unix,
@@ -100,7 +101,9 @@ impl SyslogArguments {
             timeout_seconds: 10,
             tls: None,
         };
-        let sink = SinkSettings::Syslog(settings).build().context("--syslog")?;
+        let sink = SinkSettings::Syslog(settings)
+            .build()
+            .map_err(|error| usage(format!("--syslog: {error}")))?;
         let runtime = Builder::new_current_thread()
             .enable_all()
             .build()

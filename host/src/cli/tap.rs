@@ -3,10 +3,12 @@
 use anyhow::{Result, bail};
 use clap::Args;
 use serde_json::Value;
+use sidewatch_event::FieldName;
 use sidewatch_sinks::FilterSettings;
 
 use super::reach::Reach;
 use super::terminal;
+use super::usage::{pair, usage};
 use crate::admin::control::ControlRequest;
 
 /// Which sidecar, and which records.
@@ -15,7 +17,7 @@ pub(crate) struct TapArguments {
     #[command(flatten)]
     reach: Reach,
     /// Findings alone, no events
-    #[arg(long)]
+    #[arg(long, conflicts_with_all = ["action", "field"])]
     findings: bool,
     /// Least severity, 0 to 10
     #[arg(long, default_value_t = 0, value_name = "NUMBER", value_parser = clap::value_parser!(u8).range(0..=10))]
@@ -27,11 +29,21 @@ pub(crate) struct TapArguments {
     #[arg(long, value_name = "NAME")]
     kind: Vec<String>,
     /// Only records with this value of a field, such as user.name=zoe; may be given again
-    #[arg(long, value_name = "FIELD=VALUE")]
+    #[arg(long, value_name = "FIELD=VALUE", value_parser = field)]
     field: Vec<String>,
     /// End after so many records
     #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(u64).range(1..))]
     limit: Option<u64>,
+}
+
+/// A field by its name, and a value.
+fn field(text: &str) -> Result<String, String> {
+    let text = pair(text)?;
+    let name = text.split_once('=').map_or("", |(name, _)| name);
+    FieldName::parse(name).map_err(|error| {
+        format!("{error}; write an ECS name such as user.name=zoe, or labels.<name>=zoe")
+    })?;
+    Ok(text)
 }
 
 pub(super) fn run(arguments: &TapArguments) -> Result<u8> {
@@ -43,14 +55,13 @@ pub(super) fn run(arguments: &TapArguments) -> Result<u8> {
         ..FilterSettings::default()
     };
     for field in &arguments.field {
-        let Some((name, value)) = field.split_once('=') else {
-            bail!("--field `{field}` is not FIELD=VALUE");
-        };
-        let values = filter.fields.entry(name.to_owned()).or_default();
-        values.push(value.to_owned());
+        if let Some((name, value)) = field.split_once('=') {
+            let values = filter.fields.entry(name.to_owned()).or_default();
+            values.push(value.to_owned());
+        }
     }
     // What makes no sense is said here, before anybody is asked.
-    filter.build()?;
+    filter.build().map_err(usage)?;
     let mut left = arguments.limit.unwrap_or(u64::MAX);
     let request = ControlRequest::Tap { filter };
     arguments.reach.follow(&request, |line| {

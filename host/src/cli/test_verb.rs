@@ -11,6 +11,7 @@ use sidewatch_engine::{Engine, RuleKind};
 use super::pack::cases;
 use super::rule::{LimitArguments, engine};
 use super::terminal;
+use super::usage::usage;
 use crate::config::rules::rules_directory;
 use crate::vectors::{FOLDER, Failure, Outcome, rewrite::rewrite, run as run_vectors};
 
@@ -41,10 +42,10 @@ pub(super) fn run(arguments: &TestArguments) -> Result<u8> {
     let engine = engine(false)?;
     let subjects = subjects(&arguments.path)?;
     if arguments.component.is_some() && subjects.len() > 1 {
-        bail!(
+        return Err(usage(format!(
             "--component fits one rule; {} holds several",
             arguments.path.display()
-        );
+        )));
     }
     let (mut held, mut failed) = (0, 0);
     for subject in subjects {

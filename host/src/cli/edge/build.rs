@@ -3,18 +3,21 @@
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result};
 use clap::{Args, ValueEnum};
 use serde_json::{Value, json};
 use sidewatch_edge::listing::{Listing, read_component};
+use sidewatch_edge::manifest::outbound_host;
+use sidewatch_edge::names::{self, NameError};
 use sidewatch_edge::{Application, Forward, RuleFile};
 use sidewatch_engine::signature::{self, Provenance};
 use sidewatch_engine::{Engine, RuleKind, RuleLimits};
 
 use crate::cli::terminal;
-use crate::config::rules::{MAPPING_RULE, entries, rules_directory};
+use crate::cli::usage::usage;
+use crate::config::rules::{MAPPING_RULE, RulesError, entries, rules_directory};
 use crate::config::secrets::{Keys, personal_directory};
-use crate::config::{ConfigFile, Pack, RuleEntry};
+use crate::config::{ConfigFile, Pack, RuleEntry, TextError};
 use crate::pipeline::run::engine;
 
 /// What the application is to be.
@@ -45,20 +48,46 @@ pub(crate) struct BuildArguments {
     #[arg(long, value_enum, default_value_t = Selection::All)]
     forward: Selection,
     /// Label of Spin's key-value store that keeps the states
-    #[arg(long, default_value = "default", value_name = "LABEL")]
+    #[arg(long, default_value = "default", value_name = "LABEL", value_parser = store)]
     store: String,
     /// Header in which the mirroring side tells the answer's status
-    #[arg(long, default_value = "", value_name = "NAME")]
-    status_header: String,
+    #[arg(long, value_name = "NAME", value_parser = header)]
+    status_header: Option<String>,
     /// Header in which a CDN tells its client's place, such as country=X-Geo-Country; also city, latitude, longitude, as_number
-    #[arg(long, value_name = "WHAT=NAME")]
-    geo_header: Vec<String>,
+    #[arg(long, value_name = "WHAT=NAME", value_parser = geo_header)]
+    geo_header: Vec<(String, String)>,
     /// Name of the application
-    #[arg(long, default_value = "sidewatch-edge", value_name = "NAME")]
+    #[arg(long, default_value = "sidewatch-edge", value_name = "NAME", value_parser = name)]
     name: String,
     /// Directory to write it to
     #[arg(long, short, value_name = "DIRECTORY")]
     output: PathBuf,
+}
+
+fn name(text: &str) -> Result<String, NameError> {
+    names::application_name(text).map(|()| text.to_owned())
+}
+
+fn store(text: &str) -> Result<String, NameError> {
+    names::store_label(text).map(|()| text.to_owned())
+}
+
+fn header(text: &str) -> Result<String, NameError> {
+    names::header_name(text).map(|()| text.to_owned())
+}
+
+fn geo_header(text: &str) -> Result<(String, String), String> {
+    const KNOWN: [&str; 5] = ["country", "city", "latitude", "longitude", "as_number"];
+    match text.split_once('=') {
+        Some((what, name)) if KNOWN.contains(&what) => {
+            let name = header(name).map_err(|error| error.to_string())?;
+            Ok((what.to_owned(), name))
+        }
+        _ => Err(format!(
+            "it is not WHAT=NAME with one of {}",
+            KNOWN.join(", ")
+        )),
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -89,14 +118,13 @@ fn word(value: &impl ValueEnum) -> String {
 }
 
 pub(super) fn run(arguments: &BuildArguments) -> Result<u8> {
+    let url = url(arguments)?;
     let mut config = match &arguments.config {
         Some(path) => ConfigFile::load(path)?,
         None => ConfigFile::default(),
     };
     let mut pack = Pack::load(&arguments.pack)?;
-    if let Some(settings) = config.packs.get(&pack.id) {
-        pack.set_all(settings)?;
-    }
+    pack.configure(&config)?;
     let directory = rules_directory(
         arguments
             .rules
@@ -131,7 +159,7 @@ pub(super) fn run(arguments: &BuildArguments) -> Result<u8> {
         mapping,
         detections,
         forward: Forward {
-            url: url(arguments)?,
+            url,
             destination,
             selection,
         },
@@ -139,7 +167,7 @@ pub(super) fn run(arguments: &BuildArguments) -> Result<u8> {
         settings: json!({
             "request": pack.request_settings(None),
             "enrichment": enrichment(arguments)?,
-            "headers": headers(arguments)?,
+            "headers": headers(arguments),
         }),
     };
     let listing = application.write(&arguments.output)?;
@@ -234,6 +262,13 @@ impl Reader<'_> {
                 (rule.descriptor.id.clone(), rule.descriptor.version.clone())
             }
         };
+        if *found != *id {
+            return Err(RulesError::Misnamed {
+                id: id.to_owned(),
+                found: found.to_string(),
+            }
+            .into());
+        }
         Ok(RuleFile {
             id: found.to_string(),
             version: version.to_string(),
@@ -250,8 +285,13 @@ impl Reader<'_> {
 fn url(arguments: &BuildArguments) -> Result<String> {
     match (arguments.to, &arguments.url) {
         (Destination::Nowhere, _) => Ok(String::new()),
-        (_, Some(url)) if !url.is_empty() => Ok(url.clone()),
-        (_, _) => bail!("say with --url where events and findings go, or --to nowhere"),
+        (_, Some(url)) if !url.is_empty() => {
+            outbound_host(url).map_err(|error| usage(format!("--url: {error}")))?;
+            Ok(url.clone())
+        }
+        (_, _) => Err(usage(
+            "say with --url where events and findings go, or --to nowhere",
+        )),
     }
 }
 
@@ -262,8 +302,8 @@ fn enrichment(arguments: &BuildArguments) -> Result<Value> {
         return Ok(json!({}));
     };
     let text = std::fs::read_to_string(path).with_context(|| path.display().to_string())?;
-    let mut file: toml::Table =
-        toml::from_str(&text).with_context(|| path.display().to_string())?;
+    let mut file: toml::Table = toml::from_str(&text)
+        .map_err(|error| TextError::from_toml(&path.display().to_string(), &text, &error))?;
     let mut section = json!(
         file.remove("enrichment")
             .unwrap_or(toml::Value::Table(toml::Table::new()))
@@ -274,20 +314,12 @@ fn enrichment(arguments: &BuildArguments) -> Result<Value> {
     Ok(section)
 }
 
-fn headers(arguments: &BuildArguments) -> Result<Value> {
-    const KNOWN: [&str; 5] = ["country", "city", "latitude", "longitude", "as_number"];
+fn headers(arguments: &BuildArguments) -> Value {
+    let status = arguments.status_header.as_deref().unwrap_or_default();
     let mut headers = serde_json::Map::new();
-    headers.insert("status".to_owned(), json!(arguments.status_header));
-    for entry in &arguments.geo_header {
-        match entry.split_once('=') {
-            Some((what, name)) if KNOWN.contains(&what) => {
-                headers.insert(what.to_owned(), json!(name));
-            }
-            _ => bail!(
-                "--geo-header `{entry}` is not WHAT=NAME with one of {}",
-                KNOWN.join(", ")
-            ),
-        }
+    headers.insert("status".to_owned(), json!(status));
+    for (what, name) in &arguments.geo_header {
+        headers.insert(what.clone(), json!(name));
     }
-    Ok(Value::Object(headers))
+    Value::Object(headers)
 }

@@ -6,6 +6,7 @@ use anyhow::{Context as _, Result, bail};
 use clap::Args;
 
 use crate::cli::terminal;
+use crate::cli::usage::pack_name;
 
 const FILES: [(&str, &str); 3] = [
     ("pack.toml", include_str!("template/pack.toml.in")),
@@ -20,6 +21,7 @@ const FILES: [(&str, &str); 3] = [
 #[derive(Debug, Args)]
 pub(super) struct NewArguments {
     /// Name of the pack, and of the directory it is written to
+    #[arg(value_parser = pack_name)]
     name: String,
     /// Directory to write to [default: ./NAME]
     #[arg(long, short, value_name = "DIRECTORY")]
@@ -28,10 +30,6 @@ pub(super) struct NewArguments {
 
 pub(super) fn run(arguments: &NewArguments) -> Result<u8> {
     let name = &arguments.name;
-    let is_name = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
-    if name.is_empty() || !name.bytes().all(is_name) {
-        bail!("`{name}` is no name for a pack; use lower-case letters, digits and `-`");
-    }
     let directory = arguments
         .output
         .clone()

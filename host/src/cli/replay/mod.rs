@@ -10,7 +10,7 @@ use std::io::{self, IsTerminal as _};
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result};
 use clap::Args;
 use indicatif::ProgressBar;
 use sidewatch_codecs::cef::{CefSettings, Layout};
@@ -21,6 +21,7 @@ use super::feed::{self, Ended, Feed};
 use super::output::{Output, OutputFormat, refuse_input};
 use super::prepare::{Common, prepare};
 use super::syslog_output::SyslogArguments;
+use super::usage::usage;
 use super::{INCOMPLETE, terminal};
 use crate::config::Pack;
 use crate::pipeline::hidden_clients::HINT;
@@ -71,7 +72,7 @@ pub(super) fn files(given: &[PathBuf]) -> Result<Vec<PathBuf>> {
         return Ok(given.to_vec());
     }
     if io::stdin().is_terminal() {
-        bail!("name a log file, or pipe a log into standard input");
+        return Err(usage("name a log file, or pipe a log into standard input"));
     }
     Ok(vec![PathBuf::from("-")])
 }

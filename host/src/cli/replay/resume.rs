@@ -7,13 +7,14 @@
 use std::fs::Metadata;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result};
 use sidewatch_sources::checkpoint::{
     self, Candidate, Checkpoint, CheckpointFile, Opened, OutputMark,
 };
 use sidewatch_sources::{identity, lines};
 
 use crate::cli::feed::Standing;
+use crate::cli::usage::usage;
 
 /// Lines between two saved states.
 const STRIDE: u64 = 500_000;
@@ -63,7 +64,9 @@ impl Resume {
         let mut planned: Vec<Planned> = Vec::new();
         for path in files {
             if path == Path::new("-") {
-                bail!("--resume needs files: standard input cannot be read again");
+                return Err(usage(
+                    "--resume needs files: standard input cannot be read again",
+                ));
             }
             let name = std::path::absolute(path)
                 .unwrap_or_else(|_| path.clone())

@@ -21,6 +21,7 @@ use sidewatch_event::Event;
 use super::{LimitArguments, engine};
 use crate::cli::evaluate::components::fill;
 use crate::cli::terminal;
+use crate::cli::usage::json_object;
 
 /// What to measure.
 #[derive(Debug, Args)]
@@ -31,8 +32,8 @@ pub(crate) struct BenchArguments {
     #[arg(long, value_name = "FILE")]
     baseline: Option<PathBuf>,
     /// Parameters of both, a JSON object
-    #[arg(long, default_value = "{}", value_name = "JSON")]
-    parameters: String,
+    #[arg(long, default_value = "{}", value_name = "JSON", value_parser = json_object)]
+    parameters: Value,
     /// Users of the invented traffic
     #[arg(long, default_value_t = 1000, value_name = "NUMBER")]
     users: usize,
@@ -61,19 +62,18 @@ struct Contender {
 }
 
 pub(super) fn run(arguments: &BenchArguments) -> Result<u8> {
-    let parameters: Value =
-        serde_json::from_str(&arguments.parameters).context("--parameters is no JSON")?;
+    let parameters = &arguments.parameters;
     let timing = engine(false)?;
     let counting = engine(true)?;
     let limits = arguments.limits.limits();
     let mut contenders = Vec::new();
     for path in std::iter::once(&arguments.file).chain(&arguments.baseline) {
-        contenders.push(contender(path, &timing, &counting, &parameters, limits)?);
+        contenders.push(contender(path, &timing, &counting, parameters, limits)?);
     }
     let events = traffic(arguments.users, arguments.days);
     let frame = arguments.frame.max(1);
     for contender in &mut contenders {
-        let mut rule = contender.counted.detection(&parameters, limits)?;
+        let mut rule = contender.counted.detection(parameters, limits)?;
         let before = rule.instructions();
         let mut found = Vec::new();
         for chunk in events.chunks(frame) {
@@ -85,7 +85,7 @@ pub(super) fn run(arguments: &BenchArguments) -> Result<u8> {
     }
     for _ in 0..arguments.rounds.max(1) {
         for contender in &mut contenders {
-            let mut rule = contender.timed.detection(&parameters, limits)?;
+            let mut rule = contender.timed.detection(parameters, limits)?;
             contender.best = contender.best.min(time(&mut rule, &events, frame)?);
         }
     }

@@ -15,6 +15,7 @@ use sidewatch_event::FieldName;
 
 use super::{LimitArguments, engine};
 use crate::cli::terminal::{self, visible};
+use crate::cli::usage::json_object;
 
 /// What to inspect.
 #[derive(Debug, Args)]
@@ -22,8 +23,8 @@ pub(crate) struct InspectArguments {
     /// The component
     file: PathBuf,
     /// Parameters to configure it with, a JSON object
-    #[arg(long, default_value = "{}", value_name = "JSON")]
-    parameters: String,
+    #[arg(long, default_value = "{}", value_name = "JSON", value_parser = json_object)]
+    parameters: Value,
     /// A public key to check the signature with: its file, or the line that begins with RW
     #[arg(long, value_name = "KEY")]
     key: Vec<String>,
@@ -32,8 +33,7 @@ pub(crate) struct InspectArguments {
 }
 
 pub(super) fn run(arguments: &InspectArguments) -> Result<u8> {
-    let parameters: Value =
-        serde_json::from_str(&arguments.parameters).context("--parameters is no JSON")?;
+    let parameters = &arguments.parameters;
     let engine = engine(false)?;
     let limits = arguments.limits.limits();
     let place = || arguments.file.display().to_string();
@@ -53,10 +53,10 @@ pub(super) fn run(arguments: &InspectArguments) -> Result<u8> {
     writeln!(text, "imports    none")?;
     match loaded.kind {
         RuleKind::Detection => {
-            let rule = loaded.detection(&parameters, limits)?;
+            let rule = loaded.detection(parameters, limits)?;
             describe(&mut text, &rule)?;
         }
-        RuleKind::Mapping => match loaded.mapping(&parameters, limits) {
+        RuleKind::Mapping => match loaded.mapping(parameters, limits) {
             Ok(rule) => describe_mapping(&mut text, &rule)?,
             Err(error) => writeln!(text, "rule       not described without its table: {error}")?,
         },

@@ -35,7 +35,8 @@ pub(super) fn run(arguments: &KeygenArguments) -> Result<u8> {
         KeyPair::generate_unencrypted_keypair()
     } else {
         // Without a file, the password is asked for on the terminal.
-        KeyPair::generate_encrypted_keypair(arguments.password.read()?)
+        let password = arguments.password.read(", or --no-password")?;
+        KeyPair::generate_encrypted_keypair(password)
     };
     let pair = pair.context("no keys were made")?;
     let comment = Some("secret key for rules, made by sidewatch");

@@ -6,11 +6,13 @@ use anyhow::{Context as _, Result, bail};
 use clap::Args;
 
 use crate::cli::terminal;
+use crate::cli::usage::rule_name;
 
 /// What to write.
 #[derive(Debug, Args)]
 pub(crate) struct NewArguments {
     /// Name of the rule, kebab-case: crate, file and metric label
+    #[arg(value_parser = rule_name)]
     name: String,
     /// Where to make the crate's directory
     #[arg(long, default_value = ".", value_name = "DIRECTORY")]
@@ -25,17 +27,6 @@ const SOURCE: &str = include_str!("template/lib.rs.in");
 
 pub(super) fn run(arguments: &NewArguments) -> Result<u8> {
     let name = arguments.name.as_str();
-    let kebab = name.split('-').all(|word| {
-        !word.is_empty()
-            && word
-                .bytes()
-                .all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit())
-    });
-    if !kebab || !name.starts_with(|first: char| first.is_ascii_lowercase()) || name.len() > 64 {
-        bail!(
-            "`{name}` is no rule name; use small letters, digits and hyphens, like `night-login`"
-        );
-    }
     let sdk = match &arguments.sdk {
         Some(path) => path.clone(),
         None => find_sdk(&arguments.directory)?,

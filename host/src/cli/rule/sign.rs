@@ -1,8 +1,9 @@
 //! `sidewatch rule sign FILE.wasm`: a detached signature beside the component.
 
+use std::fs::File;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result};
 use clap::Args;
 use minisign::{PublicKey, SecretKey, SecretKeyBox};
 use sidewatch_engine::signature::{SignaturePolicy, Trust, signature_path};
@@ -11,6 +12,7 @@ use sidewatch_engine::{Engine, RuleLimits};
 use super::build::write;
 use super::engine;
 use crate::cli::terminal;
+use crate::cli::usage::{one_line, usage};
 
 /// What to sign, and with which key.
 #[derive(Debug, Args)]
@@ -24,7 +26,7 @@ pub(crate) struct SignArguments {
     #[command(flatten)]
     password: Password,
     /// Comment the signature covers [default: the rule's name and version]
-    #[arg(long, value_name = "TEXT")]
+    #[arg(long, value_name = "TEXT", value_parser = one_line)]
     comment: Option<String>,
 }
 
@@ -37,10 +39,17 @@ pub(crate) struct Password {
 }
 
 impl Password {
-    /// The first line of the file, if there is one.
-    pub(super) fn read(&self) -> Result<Option<String>> {
+    /// The first line of the file; without a file it has to be asked for,
+    /// on a terminal. `instead` is what else may be done without one.
+    pub(super) fn read(&self, instead: &str) -> Result<Option<String>> {
         let Some(path) = &self.password_file else {
-            return Ok(None);
+            // Where the password would be asked for.
+            return match File::open("/dev/tty") {
+                Ok(_) => Ok(None),
+                Err(_) => Err(usage(format!(
+                    "there is no terminal to ask for the password on; give --password-file FILE{instead}"
+                ))),
+            };
         };
         let text = std::fs::read_to_string(path)
             .with_context(|| format!("cannot read {}", path.display()))?;
@@ -57,7 +66,6 @@ pub(super) fn run(arguments: &SignArguments) -> Result<u8> {
             .read(file)
             .with_context(|| file.display().to_string())?;
         let comment = match &arguments.comment {
-            Some(text) if text.contains(['\n', '\r']) => bail!("--comment must be one line"),
             Some(text) => text.clone(),
             None => describe(&engine, &bytes).with_context(|| file.display().to_string())?,
         };
@@ -85,7 +93,7 @@ fn secret_key(path: &Path, password: &Password) -> Result<SecretKey> {
     let unprotected = SecretKeyBox::from_string(&text)?;
     let key = match unprotected.into_unencrypted_secret_key() {
         Ok(key) => Ok(key),
-        Err(_) => boxed.into_secret_key(password.read()?),
+        Err(_) => boxed.into_secret_key(password.read("")?),
     };
     key.with_context(|| format!("cannot use the secret key {}", path.display()))
 }
