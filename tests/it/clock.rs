@@ -23,7 +23,9 @@ const JUMPS: [i64; 5] = [26 * HOUR, 0, -26 * HOUR, 400 * 24 * HOUR, 0];
 const LINES: usize = 200;
 
 fn line(path: &str) -> String {
-    format!("192.0.2.7 - user [20/Nov/2026:10:00:00 +0000] \"GET {path} HTTP/1.1\" 200 5 \"-\" \"test\"\n")
+    format!(
+        "192.0.2.7 - user [20/Nov/2026:10:00:00 +0000] \"GET {path} HTTP/1.1\" 200 5 \"-\" \"test\"\n"
+    )
 }
 
 fn start(directory: &Path, clock: &FakeClock) -> Sidecar {
@@ -41,7 +43,10 @@ fn records(directory: &Path) -> Vec<Value> {
     for file in fs::read_dir(directory).unwrap().flatten() {
         if file.file_name().to_string_lossy().starts_with("all.json") {
             let text = fs::read_to_string(file.path()).unwrap();
-            records.extend(text.lines().filter_map(|line| serde_json::from_str(line).ok()));
+            records.extend(
+                text.lines()
+                    .filter_map(|line| serde_json::from_str(line).ok()),
+            );
         }
     }
     records

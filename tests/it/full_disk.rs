@@ -184,9 +184,7 @@ fn killed_on_a_full_disk_it_starts_there_and_goes_on_when_there_is_room() {
     let address = nobody();
     let blocked = configured(directory).sink(
         "down",
-        &format!(
-            "type = \"tcp\"\naddress = \"{address}\"\nbuffer = {{ when_full = \"block\" }}"
-        ),
+        &format!("type = \"tcp\"\naddress = \"{address}\"\nbuffer = {{ when_full = \"block\" }}"),
     );
     let sidecar = blocked.start();
     sidecar.until("the disk to be full", |metrics| {

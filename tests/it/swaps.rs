@@ -228,7 +228,9 @@ fn swaps_under_traffic_lose_nothing_and_take_nothing_twice() {
         swaps as u64
     );
     assert!(by_version.len() > 1, "{by_version:?}");
-    println!("{swaps} swaps under {requests} requests: 0 lost, 0 twice; by version {by_version:?}");
+    eprintln!(
+        "{swaps} swaps under {requests} requests: 0 lost, 0 twice; by version {by_version:?}"
+    );
     let answers = sent.iter().map(|one| (one.at, one.took));
     report("a request's answer", &periods, answers);
     let seen = delivered.len();
@@ -257,7 +259,7 @@ fn report(
         times.sort_unstable();
         [0.5, 0.99].map(|part| percentile(times, part))
     });
-    println!(
+    eprintln!(
         "{what}: p50 {:?}, p99 {:?} with swaps; p50 {:?}, p99 {:?} without; p99 {:.2} times as long",
         with[0],
         with[1],

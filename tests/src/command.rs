@@ -26,10 +26,8 @@ pub fn profile_directory() -> PathBuf {
 /// # Panics
 /// It was not built.
 pub fn program() -> PathBuf {
-    let path = std::env::var_os("SIDEWATCH_PROGRAM").map_or_else(
-        || profile_directory().join("sidewatch"),
-        PathBuf::from,
-    );
+    let path = std::env::var_os("SIDEWATCH_PROGRAM")
+        .map_or_else(|| profile_directory().join("sidewatch"), PathBuf::from);
     assert!(
         path.is_file(),
         "{} is missing; run `make test`, which builds it first",

@@ -163,7 +163,9 @@ fn measure(engine: &Engine, mode: &str, when: &str) -> Measured {
 
 fn main() {
     let engine = Engine::new(&EngineSettings::default()).unwrap();
-    println!("three shipped rules and one that fails; in turns with the same set failing never; times are the thread's own");
+    println!(
+        "three shipped rules and one that fails; in turns with the same set failing never; times are the thread's own"
+    );
     println!("mode       when      events/s   ratio  longest batch  not evaluated by it");
     for when in ["rarely", "always"] {
         for mode in MODES {
