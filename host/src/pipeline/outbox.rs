@@ -228,7 +228,7 @@ mod tests {
         });
         let settings = StoreSettings::new(directory.path().to_owned(), policies.into());
         let (store, _) = Store::open(settings).unwrap();
-        let (stored, storing) = mpsc::channel();
+        let (stored, storing) = mpsc::sync_channel(1);
         let (committer, running) = store
             .start(move |receipt| stored.send(receipt).unwrap_or_default())
             .unwrap();
