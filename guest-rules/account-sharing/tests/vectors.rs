@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use account_sharing::AccountSharing;
+use rule_sdk::detection::harness::TestEvent;
 use rule_sdk::detection::vectors;
 
 #[test]
@@ -18,4 +19,42 @@ fn the_vectors_hold() {
 fn its_page_says_what_it_says_of_itself() {
     let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../rules/account-sharing/README.md");
     vectors::check_page::<AccountSharing>(&page).unwrap();
+}
+
+#[test]
+fn a_full_state_is_as_large_as_stated_and_reads_back() {
+    let at = |place: u8, minutes: u8| {
+        let name = place.to_string();
+        TestEvent::new("zoe", f64::from(minutes))
+            .from(&format!("192.0.{place}.7"))
+            .at(40.0, f64::from(place) * 10.0, 10.0)
+            .session(&name)
+            .user_agent(&name)
+    };
+    // One place, and by turns with it ten others: more than are remembered.
+    let turns: Vec<TestEvent> = (0..21_u8)
+        .map(|turn| at(if turn % 2 == 0 { 0 } else { turn }, turn * 2))
+        .collect();
+    vectors::check_states::<AccountSharing>(&turns).unwrap();
+}
+
+#[test]
+fn what_says_nothing_new_is_not_written() {
+    let seen = |minutes: f64| {
+        TestEvent::new("zoe", minutes)
+            .from("192.0.2.7")
+            .at(50.0, 14.0, 10.0)
+            .session("s1")
+            .user_agent("Firefox/Linux")
+    };
+    let events = [
+        seen(0.0),
+        seen(0.5),
+        seen(0.9).session("s2"),
+        seen(0.95),
+        seen(1.9),
+        seen(0.5),
+    ];
+    let written = [true, false, true, false, true, false];
+    assert_eq!(vectors::writes::<AccountSharing>(&events).unwrap(), written);
 }

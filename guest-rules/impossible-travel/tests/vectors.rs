@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use impossible_travel::ImpossibleTravel;
+use rule_sdk::detection::harness::TestEvent;
 use rule_sdk::detection::vectors;
 
 #[test]
@@ -19,4 +20,40 @@ fn its_page_says_what_it_says_of_itself() {
     let page =
         Path::new(env!("CARGO_MANIFEST_DIR")).join("../../rules/impossible-travel/README.md");
     vectors::check_page::<ImpossibleTravel>(&page).unwrap();
+}
+
+#[test]
+fn a_full_state_is_as_large_as_stated_and_reads_back() {
+    let networks: Vec<TestEvent> = (0..9_u8)
+        .map(|network| {
+            TestEvent::new("zoe", f64::from(network))
+                .from(&format!("192.0.{network}.7"))
+                .user_agent("Firefox/Linux")
+        })
+        .collect();
+    vectors::check_states::<ImpossibleTravel>(&networks).unwrap();
+}
+
+#[test]
+fn what_says_nothing_new_is_not_written() {
+    let seen = |minutes: f64| {
+        TestEvent::new("zoe", minutes)
+            .from("192.0.2.7")
+            .at(50.0, 14.0, 10.0)
+            .session("s1")
+            .user_agent("Firefox/Linux")
+    };
+    let events = [
+        seen(0.0),
+        seen(0.5),
+        seen(0.9).session("s2"),
+        seen(0.95),
+        seen(1.9),
+        seen(0.5),
+    ];
+    let written = [true, false, true, false, true, false];
+    assert_eq!(
+        vectors::writes::<ImpossibleTravel>(&events).unwrap(),
+        written
+    );
 }

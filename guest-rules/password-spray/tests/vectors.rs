@@ -3,7 +3,8 @@
 use std::path::Path;
 
 use password_spray::PasswordSpray;
-use rule_sdk::detection::vectors;
+use rule_sdk::detection::harness::TestEvent;
+use rule_sdk::detection::{Activity, vectors};
 
 #[test]
 fn the_vectors_hold() {
@@ -18,4 +19,16 @@ fn the_vectors_hold() {
 fn its_page_says_what_it_says_of_itself() {
     let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../rules/password-spray/README.md");
     vectors::check_page::<PasswordSpray>(&page).unwrap();
+}
+
+#[test]
+fn what_says_nothing_new_is_not_written() {
+    let seen = |minutes: f64| {
+        TestEvent::new("zoe", minutes)
+            .from("192.0.2.7")
+            .activity(Activity::LoginSuccess)
+    };
+    let events = [seen(0.0), seen(9.0), seen(10.0), seen(5.0)];
+    let written = [true, false, true, false];
+    assert_eq!(vectors::writes::<PasswordSpray>(&events).unwrap(), written);
 }

@@ -22,8 +22,10 @@ use super::{Activity, NetworkKind, Rule, wire};
 mod compare;
 mod correct;
 mod page;
+mod states;
 
 pub use page::check_page;
+pub use states::{check_states, writes};
 
 /// Why vectors could not be read or did not hold.
 #[derive(Debug, thiserror::Error)]
