@@ -160,11 +160,10 @@ pub(crate) struct Pair {
 }
 
 impl Pair {
-    pub(crate) fn of(doors: [u64; 2], day: u32) -> Self {
+    pub(crate) fn of(doors: [u64; 2]) -> Self {
         let [a, b] = doors;
         Self {
             doors: [a.min(b), a.max(b)],
-            day,
             ..Self::default()
         }
     }
@@ -255,7 +254,7 @@ impl Seats {
     pub(crate) fn note(&mut self, doors: [u64; 2], day: u32, overlap: bool) -> Option<Pair> {
         if !self.pairs.as_slice().iter().any(|pair| pair.is_of(doors)) {
             self.pairs
-                .push_in_place_of_least(Pair::of(doors, day), |pair| pair.day);
+                .push_in_place_of_least(Pair::of(doors), |pair| pair.day);
         }
         let pair = self
             .pairs

@@ -55,7 +55,7 @@ impl ImpossibleTravel {
     /// A client behind a door it was not seen behind.
     pub(crate) fn arrive(&self, state: &mut Travels, occasion: &Occasion, out: &mut Findings<'_>) {
         let sight = &occasion.sight;
-        let mut stay = Stay::begin(sight, 0);
+        let mut stay = Stay::begin(sight);
         let same_door = |known: &&Stay| known.door == stay.door && known.has(PLACED);
         if let Some(place) = state
             .stays

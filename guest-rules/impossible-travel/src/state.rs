@@ -77,7 +77,7 @@ pub(crate) struct Stay {
 
 impl Stay {
     /// A stay that begins with `sight`.
-    pub(crate) fn begin(sight: &Sight, flags: u8) -> Self {
+    pub(crate) fn begin(sight: &Sight) -> Self {
         let place = sight.place.unwrap_or(Place {
             point: Point {
                 latitude: 0.0,
@@ -102,7 +102,7 @@ impl Stay {
             as_number: sight.as_number,
             country: sight.country,
             accuracy_km: place.accuracy_km,
-            flags: flags | placed | tool,
+            flags: placed | tool,
             kind: sight.kind as u8,
             days: 1,
             padding: [0; 5],
@@ -148,7 +148,7 @@ impl Stay {
 
     /// Whether it tells where the user is.
     pub(crate) fn is_trusted(&self) -> bool {
-        self.flags & (PLACED | SUSPECT | DISPUTED) == PLACED
+        self.has(PLACED) && !self.has(SUSPECT) && !self.has(DISPUTED)
     }
 
     pub(crate) fn place(&self) -> Option<Place> {
