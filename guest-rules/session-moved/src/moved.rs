@@ -203,7 +203,7 @@ fn distant(parameters: &Parameters, a: &Spot, b: &Spot) -> Option<f64> {
     let strangers = a.agent == b.agent
         && differ(u32::from(a.country), u32::from(b.country))
         && differ(a.as_number, b.as_number)
-        && a.is_ipv4() == b.is_ipv4();
+        && a.is_of_protocol(b);
     let (here, there) = a.place().zip(b.place())?;
     here.gap(there, parameters.split_distance_km)
         .filter(|_| strangers)

@@ -158,8 +158,9 @@ impl Spot {
         NetworkKind::from_number(u32::from(self.kind))
     }
 
-    pub(crate) fn is_ipv4(&self) -> bool {
-        self.address_high == 0
+    /// Whether both are IPv4 or both IPv6.
+    pub(crate) fn is_of_protocol(&self, other: &Self) -> bool {
+        (self.address_high == 0) == (other.address_high == 0)
     }
 
     pub(crate) fn side(&self) -> Side {
