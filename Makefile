@@ -21,7 +21,7 @@ mkdir -p $(TARGET)/$(2); for rule in $(1); do \
 done
 endef
 
-.PHONY: help run test test-spin build rules fixtures edge lint audit bench swaps languages crash-test power-test rotation-test tools test-tools auditmatica wasm-target fuzz clean
+.PHONY: help run test test-spin build rules fixtures edge lint audit bench swaps languages crash-test power-test rotation-test tools test-tools auditmatica wasm-target fuzz mutants clean
 
 help: ## Show this
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -107,6 +107,10 @@ languages: ## The rule in guest-rules/languages as JavaScript, Python and Rust: 
 
 fuzz: ## Run every fuzz target for a minute (needs a nightly toolchain and cargo-fuzz)
 	fuzz/run.sh 60
+
+VECTORS := $(patsubst guest-rules/%/tests/vectors.rs,%,$(wildcard guest-rules/*/tests/vectors.rs))
+mutants: ## Change the detection rules in 1,400 places, one at a time; their vectors must notice (hours; needs cargo-mutants)
+	$(CARGO) mutants $(addprefix -p ,$(VECTORS)) --timeout 60 -- --test vectors
 
 wasm-target: tools
 	@rustup target list --installed | grep -qx $(GUEST) || rustup target add $(GUEST) || \
