@@ -149,5 +149,11 @@ mod tests {
         assert_eq!(parameter(r#"{"speed_kmh": "fast"}"#), "speed_kmh");
         assert_eq!(parameter(r#"{"nested": {"dais": 1}}"#), "nested.dais");
         assert_eq!(parameter("[1]"), "");
+        #[derive(Debug, Deserialize)]
+        struct Site {
+            #[serde(rename = "name")]
+            _name: String,
+        }
+        assert_eq!(decode::<Site>("{}").unwrap_err().parameter, "name");
     }
 }

@@ -226,16 +226,6 @@ impl<'a> Event<'a> {
         }
     }
 
-    /// First address of [`network`](Self::network) in the form of
-    /// [`address_halves`](Self::address_halves).
-    #[must_use]
-    pub fn network_halves(&self) -> (u64, u64) {
-        match self.address_halves() {
-            (0, low) => (0, low >> 8 << 8),
-            (high, _) => (high >> 16 << 16, 0),
-        }
-    }
-
     /// Event time in whole seconds since the Unix epoch; `None` when it is
     /// unknown (0) or beyond the year 2106. Half the bytes in a state.
     #[must_use]
