@@ -72,14 +72,9 @@ pub fn decode<P: DeserializeOwned>(text: &str) -> Result<P, ParameterError> {
     decoded.map_err(|error| {
         let path = error.path().to_string();
         let message = error.inner().to_string();
-        // For an unknown key the path stops at its parent; the message names it.
-        let named = message
-            .strip_prefix("unknown field `")
-            .and_then(|rest| rest.split('`').next());
-        let parameter = match (named, path.as_str()) {
-            (Some(name), "." | "?") => name.to_owned(),
-            (Some(name), parent) if !parent.ends_with(name) => format!("{parent}.{name}"),
-            (None, "." | "?") => missing(&message).unwrap_or_default().to_owned(),
+        let parameter = match path.as_str() {
+            // Of a key that is missing only the message knows the name.
+            "." | "?" => missing(&message).unwrap_or_default().to_owned(),
             _ => path,
         };
         ParameterError { parameter, message }

@@ -321,6 +321,19 @@ mod tests {
     }
 
     #[test]
+    fn a_list_may_be_the_whole_state() {
+        let mut list = Bounded::<u32, 3>::default();
+        list.push(7);
+        let mut bytes = Vec::new();
+        State::encode(&list, &mut bytes);
+        let mut loaded = Bounded::<u32, 3>::default();
+        loaded.load(Some(&bytes));
+        assert_eq!(loaded.as_slice(), [7]);
+        loaded.load(None);
+        assert_eq!(loaded.as_slice(), [0; 0]);
+    }
+
+    #[test]
     fn bytes_of_another_shape_are_refused() {
         let mut list = Bounded::<u64, 4>::default();
         list.push(7);
