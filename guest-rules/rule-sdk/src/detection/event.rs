@@ -356,3 +356,6 @@ pub fn network_text(address: (u64, u64)) -> String {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
