@@ -213,22 +213,6 @@ fn reports(directory: &Path) -> usize {
     told.len()
 }
 
-/// Waits until the sink has everything, as long as it gets on: a backlog of
-/// many starts takes its time.
-fn drain(sidecar: &Sidecar) {
-    let mut before = u64::MAX;
-    loop {
-        let metrics = sidecar.metrics();
-        let waiting = metrics.get("sink_waiting_records", &[("sink", "all")]);
-        if waiting == 0 {
-            return;
-        }
-        assert!(waiting < before, "the sink stands still at {waiting}");
-        before = waiting;
-        std::thread::sleep(Duration::from_secs(1));
-    }
-}
-
 /// One store's life; says how much it was.
 fn kill_again_and_again(kills: u64, seed: u64) {
     let mut numbers = Numbers(seed);
@@ -246,7 +230,7 @@ fn kill_again_and_again(kills: u64, seed: u64) {
     until("the reports of every user", || {
         (reports(directory) == USERS as usize).then_some(())
     });
-    drain(&sidecar);
+    sidecar.drained("all");
     let metrics = sidecar.settled();
     assert_eq!(metrics.sink("all", "dropped_queue_full"), 0);
     assert!(sidecar.stop().success());

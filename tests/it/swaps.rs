@@ -201,6 +201,7 @@ fn swaps_under_traffic_lose_nothing_and_take_nothing_twice() {
         stop.store(true, Ordering::Relaxed);
         let sent = running.join().unwrap();
         let metrics = sidecar.settled();
+        sidecar.drained("all");
         std::thread::sleep(Duration::from_millis(200));
         read.store(true, Ordering::Relaxed);
         (sent, periods, following.join().unwrap(), metrics)
@@ -222,7 +223,15 @@ fn swaps_under_traffic_lose_nothing_and_take_nothing_twice() {
     }
     let twice = evaluated.values().filter(|count| **count > 1).count();
     assert_eq!(twice, 0, "events evaluated twice");
-    assert_eq!(evaluated.len() as u64, requests, "events evaluated");
+    assert_eq!(
+        evaluated.len() as u64,
+        requests,
+        "events evaluated; mirror {}; access log {}; {} waiting for the sink\n{}",
+        sidecar.shares("mirror"),
+        sidecar.shares("access"),
+        metrics.get("sink_waiting_records", &[("sink", "all")]),
+        nginx.errors(),
+    );
     assert_eq!(
         metrics.get("rule_swaps_total", &[("result", "swapped")]),
         swaps as u64

@@ -222,6 +222,30 @@ impl Sidecar {
         );
     }
 
+    /// Waits until a sink has everything, as long as it gets on: a backlog may
+    /// take its time.
+    ///
+    /// # Panics
+    /// It stands still.
+    pub fn drained(&self, sink: &str) {
+        let mut before = u64::MAX;
+        loop {
+            let waiting = self
+                .metrics()
+                .get("sink_waiting_records", &[("sink", sink)]);
+            if waiting == 0 {
+                return;
+            }
+            assert!(
+                waiting < before,
+                "sink {sink} stands still at {waiting}\n{}",
+                self.log()
+            );
+            before = waiting;
+            std::thread::sleep(std::time::Duration::from_secs(1));
+        }
+    }
+
     /// Waits until the metrics are as wanted.
     ///
     /// # Panics
