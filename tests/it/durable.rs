@@ -230,8 +230,8 @@ fn kill_again_and_again(kills: u64, seed: u64) {
     until("the reports of every user", || {
         (reports(directory) == USERS as usize).then_some(())
     });
-    sidecar.drained("all");
     let metrics = sidecar.settled();
+    sidecar.drained("all");
     assert_eq!(metrics.sink("all", "dropped_queue_full"), 0);
     assert!(sidecar.stop().success());
     let delivered = oracle.compare(directory, seed);

@@ -64,7 +64,7 @@ fn a_full_disk_sheds_what_a_dead_sink_was_kept_and_goes_on() {
     let address = nobody();
     let sidecar = configured(directory)
         .sink("down", &format!("type = \"tcp\"\naddress = \"{address}\""))
-        .start();
+        .start_on_small_disk();
     let metrics = sidecar.until("everything taken", |metrics| {
         metrics.source("log", "received") == LINES
             && metrics.sink("down", "received") >= LINES
@@ -113,7 +113,7 @@ fn on_a_full_disk_with_nothing_to_shed_nothing_is_acknowledged_until_there_is_ro
                 "type = \"tcp\"\naddress = \"{address}\"\nbuffer = {{ when_full = \"block\" }}"
             ),
         )
-        .start();
+        .start_on_small_disk();
     sidecar.until("the trouble to show", |metrics| {
         metrics.get("store_unwritable", &[]) == 1 && metrics.get("store_disk_full", &[]) == 1
     });
@@ -186,7 +186,7 @@ fn killed_on_a_full_disk_it_starts_there_and_goes_on_when_there_is_room() {
         "down",
         &format!("type = \"tcp\"\naddress = \"{address}\"\nbuffer = {{ when_full = \"block\" }}"),
     );
-    let sidecar = blocked.start();
+    let sidecar = blocked.start_on_small_disk();
     sidecar.until("the disk to be full", |metrics| {
         metrics.get("store_unwritable", &[]) == 1
     });
@@ -199,7 +199,10 @@ fn killed_on_a_full_disk_it_starts_there_and_goes_on_when_there_is_room() {
     drop(file);
 
     let sidecar = blocked.launch();
-    std::thread::sleep(Duration::from_secs(2));
+    sidecar.until("the trouble to show", |metrics| {
+        metrics.get("store_unwritable", &[]) == 1
+    });
+    assert_eq!(sidecar.get("/readyz").status, 503);
     disk.grow("128m");
     let (mut ids, mut left) = (HashMap::new(), LINES);
     received(address, |record| {

@@ -72,8 +72,20 @@ impl Builder {
     pub fn start(&self) -> Sidecar {
         let sidecar = self.launch();
         until("readiness", || {
+            (sidecar.get("/readyz").status == 200).then_some(())
+        });
+        sidecar
+    }
+
+    /// As [`Builder::start`] on a disk so small that it may be full before
+    /// anybody looks: then it runs and says so.
+    ///
+    /// # Panics
+    /// It does neither.
+    pub fn start_on_small_disk(&self) -> Sidecar {
+        let sidecar = self.launch();
+        until("readiness or a full disk", || {
             let ready = sidecar.get("/readyz");
-            // A small disk may be full before anybody looks.
             let full = ready.body.starts_with("not ready: the store");
             (ready.status == 200 || full).then_some(())
         });
@@ -228,21 +240,20 @@ impl Sidecar {
     /// # Panics
     /// It stands still.
     pub fn drained(&self, sink: &str) {
-        let mut before = u64::MAX;
-        loop {
-            let waiting = self
-                .metrics()
-                .get("sink_waiting_records", &[("sink", sink)]);
-            if waiting == 0 {
-                return;
+        let mut least = u64::MAX;
+        let mut since = std::time::Instant::now();
+        while least > 0 {
+            let metrics = self.metrics();
+            let waiting = metrics.get("sink_waiting_records", &[("sink", sink)]);
+            if waiting < least {
+                (least, since) = (waiting, std::time::Instant::now());
             }
             assert!(
-                waiting < before,
+                since.elapsed() < crate::wait::PATIENCE,
                 "sink {sink} stands still at {waiting}\n{}",
                 self.log()
             );
-            before = waiting;
-            std::thread::sleep(std::time::Duration::from_secs(1));
+            std::thread::sleep(std::time::Duration::from_millis(100));
         }
     }
 

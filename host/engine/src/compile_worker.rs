@@ -20,7 +20,7 @@ const PATIENCE: Duration = Duration::from_secs(600);
 /// Largest result accepted, in bytes.
 const LARGEST: u64 = 64 << 20;
 /// Address space the child's allocator takes at a time.
-const ARENA_KIBIBYTES: &str = "32768";
+const ARENA: &str = "32MiB";
 /// Exit code of a child that says the bytes are no component.
 const MALFORMED: i32 = 3;
 
@@ -127,7 +127,7 @@ impl CompileWorker {
             .env_clear()
             // Else the program's allocator sets aside as much address space at
             // once as the child may have in all, and its stack cannot grow.
-            .env("MIMALLOC_ARENA_RESERVE", ARENA_KIBIBYTES)
+            .env("MIMALLOC_ARENA_RESERVE", ARENA)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::null())

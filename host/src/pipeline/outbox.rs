@@ -22,6 +22,8 @@ pub(super) struct DurableQueue {
     /// Findings among the records the driver has; they are the first of them.
     findings_given: usize,
     taken: Vec<Delivery>,
+    /// Events could not be read when last tried beside findings.
+    failing: bool,
     dead_letters: DeadLetters,
     counters: Arc<SinkCounters>,
     /// Drops and damage before this run.
@@ -36,6 +38,7 @@ impl DurableQueue {
             findings,
             findings_given: 0,
             taken: Vec::new(),
+            failing: false,
             dead_letters,
             counters,
             lost_before: 0,
@@ -65,19 +68,22 @@ impl DurableQueue {
             events,
             findings,
             taken,
+            failing,
             ..
         } = self;
-        findings.receive_available(limit, batch).await?;
+        // However many findings there are, some room is left.
+        let most = limit - (limit / 8).max(usize::from(limit > 1));
+        findings.receive_available(most, batch).await?;
         self.findings_given = batch.len();
-        let room = limit.saturating_sub(batch.len());
-        if room > 0
-            && let Err(error) = events.receive_available(room, batch).await
-            // Findings go first; the next call meets the error again.
-            && batch.is_empty()
-        {
-            return Err(error);
-        }
         if !batch.is_empty() {
+            // Findings go first, whatever is wrong with the events.
+            let read = events.receive_at_hand(limit.saturating_sub(batch.len()), batch);
+            if let Err(error) = &read
+                && !*failing
+            {
+                tracing::error!(sink = events.name(), %error, "events cannot be read for now");
+            }
+            *failing = read.is_err();
             return Ok(());
         }
         // Dropping the other wait loses nothing: an outbox gives out records
@@ -243,6 +249,12 @@ mod tests {
         queue.receive(512, &mut batch).await;
         let ids: Vec<u128> = batch.iter().map(Delivery::id).collect();
         assert_eq!(ids, [2, 4, 1, 3]);
+        let mut again = DurableQueue::new(outboxes(&store, 0), store.dead_letters());
+        let mut some = Vec::new();
+        again.receive(2, &mut some).await;
+        let ids: Vec<u128> = some.iter().map(Delivery::id).collect();
+        assert_eq!(ids, [2, 1], "more findings than room, and an event goes all the same");
+        drop(again);
         queue.finish(&Outcome::delivered(3), &batch).await;
         assert_eq!(queue.findings.progress().waiting(), 0);
         assert_eq!(queue.events.progress().waiting(), 1);

@@ -422,7 +422,13 @@ impl Worker {
         let noted = self.note_progress(false).and_then(|()| self.clear_away());
         match noted {
             Ok(()) => self.note_success(),
-            Err(error) if error.is_full() && self.make_room(Shedding::Forbidden) => {}
+            // Whether anything has to be refused a commit will show: it may
+            // shed, and perhaps none comes.
+            Err(error) if error.is_full() => {
+                if !self.make_room(Shedding::Forbidden) {
+                    self.not_before = Some(Instant::now() + LONGEST_WAIT);
+                }
+            }
             Err(error) => {
                 self.note_trouble(&error);
                 self.not_before = Some(Instant::now() + LONGEST_WAIT);

@@ -16,6 +16,9 @@ use crate::progress::{Cursor, Progress};
 use crate::segment;
 use crate::shared::{Shared, State};
 
+/// Frames for others that are passed over while something is at hand.
+const STEPS_AT_HAND: usize = 64;
+
 /// What became of records that were given out.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Settled {
@@ -172,6 +175,29 @@ impl Outbox {
                 }
             }
         }
+    }
+
+    /// As [`Outbox::receive_available`], but does not pass over long stretches
+    /// for other sinks: whoever has something else to do comes back.
+    ///
+    /// # Errors
+    /// The journal cannot be read for now.
+    pub fn receive_at_hand(
+        &mut self,
+        limit: usize,
+        into: &mut Vec<Delivery>,
+    ) -> Result<(), StoreError> {
+        for _ in 0..STEPS_AT_HAND {
+            match self.take_from_memory(limit.max(1), into) {
+                Place::Found | Place::End => return Ok(()),
+                Place::Older => {
+                    if self.take_from_files(limit.max(1), into)? {
+                        return Ok(());
+                    }
+                }
+            }
+        }
+        Ok(())
     }
 
     /// What is there without waiting, from memory.

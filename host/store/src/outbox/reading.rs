@@ -2,6 +2,8 @@
 //! journal, frame by frame and segment by segment, and what damage took is
 //! counted.
 
+use std::sync::Arc;
+
 use sidewatch_event::Delivery;
 
 use super::{Found, FromFile, Outbox, OwnedWalk, decode};
@@ -10,7 +12,7 @@ use crate::progress::Cursor;
 use crate::segment;
 
 /// Frames read before others have a turn.
-const FRAMES_AT_ONCE: usize = 64;
+const FRAMES_AT_ONCE: usize = 16;
 
 impl Outbox {
     /// Reads on in the files, over several frames where they are small: a sink
@@ -52,9 +54,16 @@ impl Outbox {
         {
             return Ok(false);
         }
+        let shared = Arc::clone(&self.shared);
+        let mut state = shared.lock();
         let Some(read) = &self.read else {
             return Ok(false);
         };
+        let progress = state.progress.get(self.sink);
+        if progress.is_none_or(|progress| progress.cursor > self.at) {
+            // Dropped while we read, and counted as such.
+            return Ok(false);
+        }
         let before = into.len();
         let skip = usize::try_from(self.at.record).unwrap_or(usize::MAX);
         let mut full = false;
@@ -78,7 +87,6 @@ impl Outbox {
             self.read = None;
         }
         if into.len() > before {
-            let mut state = self.shared.lock();
             state.set_given(self.sink, self.given.len(), self.at);
         }
         Ok(into.len() > before)
