@@ -40,6 +40,7 @@ buffer = { max_bytes = 68719476736, when_full = "block" }
 id = "other"
 type = "file"
 path = "$work/other.json"
+buffer = { when_full = "block" }
 rotate = { max_bytes = 268435456, keep = 1, compress = false }
 TOML
 "$sidewatch" run "$work/config.toml" 2>"$work/log" & pids+=($!)
