@@ -83,6 +83,7 @@ delivered=$(records down delivered)
 echo "drained $delivered records in $(( (ended - began) / 1000000 )) ms: $(( delivered * 1000000000 / (ended - began) )) records/s beside a line rate of $rate; memory $(memory)"
 kill $writer
 sleep 2
+for _ in $(seq 60); do [ "$(records down received)" -gt "$(records down delivered)" ] || break; sleep 0.5; done
 received=$(records down received) delivered=$(records down delivered)
 echo "afterwards: $received received, $delivered delivered, $(records down dropped_queue_full) dropped"
 kill $sidecar; wait $sidecar || true

@@ -33,8 +33,8 @@ pub struct Common {
     #[arg(long, value_name = "URL")]
     pub ss_base_url: Vec<String>,
     /// Another setting of the pack's table, such as storage_service_port=8000; may be given again
-    #[arg(long, value_name = "NAME=VALUE", value_parser = super::usage::pair)]
-    pub setting: Vec<String>,
+    #[arg(long, value_name = "NAME=VALUE", value_parser = setting)]
+    pub setting: Vec<(String, String)>,
     /// Take enrichment, rules and settings of packs from this configuration file
     #[arg(long, short, value_name = "FILE")]
     pub config: Option<PathBuf>,
@@ -50,6 +50,13 @@ pub struct Common {
     /// Directory with rule components [default: beside the program]
     #[arg(long, value_name = "DIRECTORY")]
     pub rules: Option<PathBuf>,
+}
+
+/// A setting by its name, and a value.
+fn setting(text: &str) -> Result<(String, String), String> {
+    let text = super::usage::pair(text)?;
+    let (name, value) = text.split_once('=').unwrap_or((&text, ""));
+    Ok((name.to_owned(), value.to_owned()))
 }
 
 impl Common {
@@ -71,13 +78,10 @@ impl Common {
             pack.set(BASE_URL, &urls).context("--ss-base-url")?;
         }
         let mut names: Vec<(&str, Vec<&str>)> = Vec::new();
-        for setting in &self.setting {
-            let Some((name, value)) = setting.split_once('=') else {
-                continue;
-            };
-            match names.iter_mut().find(|(known, _)| *known == name) {
-                Some((_, values)) => values.push(value),
-                None => names.push((name, vec![value])),
+        for (name, value) in &self.setting {
+            match names.iter_mut().find(|(known, _)| *known == name.as_str()) {
+                Some((_, values)) => values.push(value.as_str()),
+                None => names.push((name.as_str(), vec![value.as_str()])),
             }
         }
         for (name, values) in names {

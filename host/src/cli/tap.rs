@@ -30,20 +30,20 @@ pub(crate) struct TapArguments {
     kind: Vec<String>,
     /// Only records with this value of a field, such as user.name=zoe; may be given again
     #[arg(long, value_name = "FIELD=VALUE", value_parser = field)]
-    field: Vec<String>,
+    field: Vec<(String, String)>,
     /// End after so many records
     #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(u64).range(1..))]
     limit: Option<u64>,
 }
 
 /// A field by its name, and a value.
-fn field(text: &str) -> Result<String, String> {
+fn field(text: &str) -> Result<(String, String), String> {
     let text = pair(text)?;
-    let name = text.split_once('=').map_or("", |(name, _)| name);
+    let (name, value) = text.split_once('=').unwrap_or((&text, ""));
     FieldName::parse(name).map_err(|error| {
         format!("{error}; write an ECS name such as user.name=zoe, or labels.<name>=zoe")
     })?;
-    Ok(text)
+    Ok((name.to_owned(), value.to_owned()))
 }
 
 pub(super) fn run(arguments: &TapArguments) -> Result<u8> {
@@ -54,11 +54,9 @@ pub(super) fn run(arguments: &TapArguments) -> Result<u8> {
         kinds: arguments.kind.clone(),
         ..FilterSettings::default()
     };
-    for field in &arguments.field {
-        if let Some((name, value)) = field.split_once('=') {
-            let values = filter.fields.entry(name.to_owned()).or_default();
-            values.push(value.to_owned());
-        }
+    for (name, value) in &arguments.field {
+        let values = filter.fields.entry(name.clone()).or_default();
+        values.push(value.clone());
     }
     // What makes no sense is said here, before anybody is asked.
     filter.build().map_err(usage)?;

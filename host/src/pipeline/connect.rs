@@ -53,14 +53,17 @@ pub(super) fn codecs(
     pack: &Pack,
     keys: &Keys,
 ) -> Result<Codecs, PipelineError> {
+    let request = pack.request_settings(entry.request.as_ref());
+    // What the entry itself calls secret is so in its log lines, too.
+    let mut own = pack.clone();
+    own.hide_paths(&request.secret_paths);
     let records =
-        decoder(entry.format.as_deref(), pack, entry.keep_original).map_err(|source| {
+        decoder(entry.format.as_deref(), &own, entry.keep_original).map_err(|source| {
             PipelineError::Format {
                 id: entry.id.clone(),
                 source,
             }
         })?;
-    let request = pack.request_settings(entry.request.as_ref());
     let request = RequestCodec::new(&request, keys.pseudonym.clone()).map_err(|source| {
         PipelineError::Request {
             id: entry.id.clone(),
@@ -175,4 +178,29 @@ pub(super) fn bind_sources(
         sources.push((source, first.for_source(id)));
     }
     Ok((sources, receiver, first))
+}
+
+#[cfg(test)]
+mod tests {
+    use sidewatch_codecs::PseudonymKey;
+    use sidewatch_event::{Event, Field};
+
+    use super::*;
+
+    #[test]
+    fn paths_an_entry_calls_secret_are_so_in_its_log_lines() {
+        let text = "[[sources]]\nid = \"access\"\ntype = \"syslog\"\nudp = \"127.0.0.1:0\"\nrequest.secret_paths = [\"/reset/{token}\"]\n";
+        let config = ConfigFile::parse("x", text).unwrap();
+        let keys = Keys {
+            pseudonym: PseudonymKey::new([5; 32]),
+            hash: [0; 16],
+        };
+        let packs = packs(&config).unwrap();
+        let codecs = codecs(&config.sources[0], &packs[0].0, &keys).unwrap();
+        let line = r#"192.0.2.1 - - [21/Nov/2026:01:02:03 +0000] "GET /reset/hush?a=b HTTP/1.1" 200 5 "https://a.example/reset/hush" "curl/8""#;
+        let mut event = Event::new();
+        codecs.records.decode(line.as_bytes(), &mut event).unwrap();
+        assert_eq!(event.get(Field::UrlPath), Some("/reset/REDACTED"));
+        assert!(event.fields().all(|(_, text)| !text.contains("hush")));
+    }
 }

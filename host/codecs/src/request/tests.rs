@@ -426,3 +426,74 @@ fn what_a_site_calls_secret_in_paths_does_not_enter() {
     let refused = RequestCodec::new(&wrong, key()).unwrap_err();
     assert!(refused.to_string().contains("`/{token}`"), "{refused}");
 }
+
+/// A request of a site whose names of users are secrets, with a referrer.
+fn decode_secret(target: &str, referrer: &str) -> Event {
+    let settings = RequestSettings {
+        secret_paths: vec!["/users/{name}".to_owned()],
+        ..RequestSettings::default()
+    };
+    let codec = RequestCodec::new(&settings, key()).unwrap();
+    let headers = [("referer", referrer.as_bytes())];
+    let mut event = Event::new();
+    let view = RequestView {
+        method: "GET",
+        target,
+        version: "1.1",
+        headers: &mut headers.iter().copied(),
+        body: b"",
+        body_truncated: false,
+        peer: None,
+        received: 1_000,
+    };
+    codec.decode(view, &mut event);
+    event
+}
+
+#[test]
+fn what_is_encoded_in_a_secret_of_a_path_ends_it_in_no_field() {
+    for secret in [
+        "John%20Hushman",
+        "ab%26hush",
+        "ab&hush",
+        "ab%3Fhush",
+        "ab%22hush",
+        "ab\"hush",
+        "ab%2Fhush",
+        "ab%2520hush",
+        "ab%C3%AB%20hush",
+    ] {
+        let path = format!("/users/{secret}");
+        let referrer = format!("https://a.example/users/{secret}");
+        let event = decode_secret(&format!("{path}?x=1"), &referrer);
+        let get = |field| event.own(field).unwrap_or("(absent)");
+        assert_eq!(get(Field::UrlPath), "/users/REDACTED", "{secret}");
+        assert_eq!(get(Field::UrlOriginal), "/users/REDACTED?x=1", "{secret}");
+        assert_eq!(
+            get(Field::HttpRequestReferrer),
+            "https://a.example/users/REDACTED",
+            "{secret}"
+        );
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(256))]
+    #[test]
+    fn no_part_of_a_secret_in_a_path_survives(
+        before in "(/[a-z]{1,3}(%20|%3[fF]|&|=)?[a-z]{0,3}){0,2}",
+        parts in prop::collection::vec("[A-Z]{6,9}", 1..4),
+        between in "%2[0236fF]|%3[cCeEfF]|%5[cC]|%25(20|26|3F)|&|;|=|%",
+        after in "(\\?[a-z]=[a-z/]{0,5})?",
+    ) {
+        let path = format!("{before}/users/{}", parts.join(&between));
+        let target = format!("{path}{after}");
+        let event = decode_secret(&target, &format!("https://a.example{target}"));
+        for (field, text) in event.fields() {
+            for part in &parts {
+                let whole = text.replace("REDACTED", "");
+                prop_assert!(!whole.contains(part.as_str()), "{:?}: {}", field, text);
+            }
+        }
+    }
+}
