@@ -178,6 +178,45 @@ fn a_secret_path_that_is_none_is_named() {
 }
 
 #[test]
+fn a_secret_path_of_one_source_that_is_none_is_named() {
+    refused(
+        &format!("{MIRROR}request.secret_paths = [\"/{{token}}\"]\n"),
+        CONFIG,
+        &["`mirror`", "secret_paths", "`/{token}`"],
+    );
+}
+
+#[test]
+fn a_secret_of_the_wrong_kind_is_not_told_but_its_key_is() {
+    let directory = tempfile::tempdir().unwrap();
+    let sink = "[[sinks]]\nid = \"t\"\ntype = \"tirreno\"\nurl = \"http://127.0.0.1:1\"\n";
+    for (text, secret, key) in [
+        (
+            format!("{MIRROR}tokens = \"hush-hush-hush-hush\"\n"),
+            "hush",
+            "`tokens`: invalid type: string, expected",
+        ),
+        (
+            format!("{MIRROR}{sink}api_key = 123456789\n"),
+            "123456789",
+            "`api_key`: invalid type: integer, expected",
+        ),
+        (
+            format!("{MIRROR}tokens = [\"c2VjcmV0c2VjcmV0c2=\", 5 5]\n"),
+            "c2Vj",
+            "`tokens`: ",
+        ),
+    ] {
+        for verb in ["validate", "run"] {
+            let output = run(directory.path(), verb, &text);
+            assert_eq!(output.code, CONFIG, "{verb}: {}", output.err);
+            assert!(output.err.contains(key), "{verb}: {}", output.err);
+            assert!(!output.err.contains(secret), "{verb}: {}", output.err);
+        }
+    }
+}
+
+#[test]
 fn arguments_that_make_no_sense_end_with_two_and_say_what_would() {
     let directory = tempfile::tempdir().unwrap();
     std::fs::write(directory.path().join("sidewatch.toml"), MIRROR).unwrap();

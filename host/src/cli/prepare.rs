@@ -55,7 +55,7 @@ pub struct Common {
 /// A setting by its name, and a value.
 fn setting(text: &str) -> Result<(String, String), String> {
     let text = super::usage::pair(text)?;
-    let (name, value) = text.split_once('=').unwrap_or((&text, ""));
+    let (name, value) = text.split_once('=').unwrap_or((text.as_str(), ""));
     Ok((name.to_owned(), value.to_owned()))
 }
 

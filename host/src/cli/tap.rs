@@ -39,7 +39,7 @@ pub(crate) struct TapArguments {
 /// A field by its name, and a value.
 fn field(text: &str) -> Result<(String, String), String> {
     let text = pair(text)?;
-    let (name, value) = text.split_once('=').unwrap_or((&text, ""));
+    let (name, value) = text.split_once('=').unwrap_or((text.as_str(), ""));
     FieldName::parse(name).map_err(|error| {
         format!("{error}; write an ECS name such as user.name=zoe, or labels.<name>=zoe")
     })?;

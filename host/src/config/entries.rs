@@ -10,6 +10,8 @@ use sidewatch_sinks::{FilterSettings, SinkSettings};
 use sidewatch_sources::SourceSettings;
 use toml::{Table, Value};
 
+use super::error::without_value;
+
 /// One `[[sources]]` entry.
 #[derive(Debug, Clone)]
 pub struct SourceEntry {
@@ -123,9 +125,22 @@ fn take<T: DeserializeOwned, E: serde::de::Error>(
             .try_into()
             .map(Some)
             .map_err(|error: toml::de::Error| {
-                E::custom(format_args!("`{key}`: {}", error.message()))
+                let message = without_value(error.message().to_owned());
+                match key_of(&error) {
+                    Some(inner) => E::custom(format_args!("`{key}.{inner}`: {message}")),
+                    None => E::custom(format_args!("`{key}`: {message}")),
+                }
             }),
     }
+}
+
+/// The key whose value is complained about. An error without a place in a text
+/// ends with it, and tells it nowhere else.
+fn key_of(error: &toml::de::Error) -> Option<String> {
+    let told = error.to_string();
+    let key = told.strip_prefix(error.message())?.trim();
+    let key = key.strip_prefix("in `")?.strip_suffix('`')?;
+    Some(key.to_owned())
 }
 
 fn required<E: serde::de::Error>(table: &mut Table, key: &'static str) -> Result<String, E> {
@@ -138,7 +153,10 @@ fn rest<T: DeserializeOwned, E: serde::de::Error>(table: Table, common: &[&str])
     Value::Table(table)
         .try_into()
         .map_err(|error: toml::de::Error| {
-            let mut message = error.message().to_owned();
+            let mut message = without_value(error.message().to_owned());
+            if let Some(key) = key_of(&error) {
+                message = format!("`{key}`: {message}");
+            }
             if message.starts_with("unknown field") && !common.is_empty() {
                 let ours: Vec<_> = common.iter().map(|key| format!("`{key}`")).collect();
                 message = format!("{message}, {}", ours.join(", "));

@@ -59,7 +59,7 @@ impl TextError {
 
     /// Places what the TOML reader complains about.
     pub(crate) fn from_toml(name: &str, text: &str, error: &toml::de::Error) -> Self {
-        let message = one_line(error.message());
+        let message = without_value(one_line(error.message()));
         let unknown = quoted_after(&message, "unknown field `")
             .or_else(|| quoted_after(&message, "unknown variant `"));
         let mut start = error
@@ -67,11 +67,12 @@ impl TextError {
             .unwrap_or(Range { start: 0, end: 0 })
             .start
             .min(text.len());
-        if let Some(key) = &unknown
-            && let Some(found) = find_key(text, start, key)
-        {
-            start = found;
-        }
+        let found = match (&unknown, named_key(&message)) {
+            (Some(key), _) => find_key(text, start, key),
+            (None, Some(key)) => only_line_of(text, key),
+            (None, None) => None,
+        };
+        start = found.unwrap_or(start);
         let before = text.get(..start).unwrap_or_default();
         let line = before.matches('\n').count() + 1;
         let column = before
@@ -94,7 +95,8 @@ impl TextError {
             .map_or_else(String::new, |nearest| {
                 format!("; did you mean `{nearest}`?")
             });
-        let message = match key_before(&excerpt, column) {
+        let begun = inside_long_string(before);
+        let message = match key_before(&excerpt, column).filter(|_| !begun) {
             Some(key) => {
                 let message = without_secret(key, message);
                 if message.contains(&format!("`{key}`")) {
@@ -116,24 +118,81 @@ impl TextError {
     }
 }
 
-/// The key whose value begins at a column of a line.
+/// The key whose value a column of a line is in: what the line begins with, up
+/// to the first `=` outside quotes.
 fn key_before(line: &str, column: usize) -> Option<&str> {
     let end = line.char_indices().nth(column.saturating_sub(1));
     let before = line.get(..end.map_or(line.len(), |(at, _)| at))?;
-    let (key, _) = before.rsplit_once('=')?;
+    let mut quote = None;
+    let equals = before.find(|one: char| {
+        match quote {
+            Some(open) if open == one => quote = None,
+            None if matches!(one, '"' | '\'') => quote = Some(one),
+            _ => {}
+        }
+        quote.is_none() && one == '='
+    })?;
+    let key = before.get(..equals)?.trim();
     let plain = |one: char| one.is_ascii_alphanumeric() || matches!(one, '-' | '_' | '.');
-    let key = key.trim_end().rsplit(|one| !plain(one)).next()?;
-    (!key.is_empty()).then_some(key)
+    (!key.is_empty() && key.chars().all(plain)).then_some(key)
+}
+
+/// Whether the last line of a text goes on with a string of several lines:
+/// what stands before its `=` is no key.
+fn inside_long_string(before: &str) -> bool {
+    let whole = before.rfind('\n').and_then(|end| before.get(..end));
+    let odd = |quotes: &str| whole.is_some_and(|text| text.matches(quotes).count() % 2 == 1);
+    odd("\"\"\"") || odd("'''")
+}
+
+/// A complaint about a value without the value, whatever the key: of what kind
+/// it is says enough, and it may be a secret.
+pub(super) fn without_value(message: String) -> String {
+    for complaint in ["invalid type: ", "invalid value: "] {
+        let Some((before, said)) = message.split_once(complaint) else {
+            continue;
+        };
+        // The value may hold such words itself, what is expected does not.
+        let (value, expected) = said.rsplit_once(", expected ").unwrap_or((said, ""));
+        let kind = value.split(['"', '`']).next().unwrap_or_default().trim();
+        let plain = |one: char| one.is_ascii_alphabetic() || one == ' ';
+        let kind = if !kind.is_empty() && kind.chars().all(plain) {
+            kind
+        } else {
+            "value"
+        };
+        let expected = if expected.is_empty() {
+            String::new()
+        } else {
+            format!(", expected {expected}")
+        };
+        return format!("{before}{complaint}{kind}{expected}");
+    }
+    message
+}
+
+/// The key a complaint begins with, when it is one of the entry itself.
+fn named_key(message: &str) -> Option<&str> {
+    let (key, _) = message.strip_prefix('`')?.split_once("`: ")?;
+    (!key.contains(['.', '`'])).then_some(key)
 }
 
 /// A complaint that repeats the value of a key that sounds like a secret,
-/// without it.
+/// without it. A quote alone is what the reader misses, and stays.
 fn without_secret(key: &str, message: String) -> String {
     if !is_secret_name(key) {
         return message;
     }
-    match (message.split_once('"'), message.rsplit_once('"')) {
-        (Some((before, _)), Some((_, after))) => format!("{before}{REDACTED}{after}"),
+    if let Some(variant) = quoted_after(&message, "unknown variant `") {
+        return message.replacen(&format!("`{variant}`"), &format!("`{REDACTED}`"), 1);
+    }
+    let quoted = message
+        .split_once('"')
+        .and_then(|(before, rest)| Some((before, rest.rsplit_once('"')?)));
+    match quoted {
+        Some((before, (value, after))) if value.contains(char::is_alphanumeric) => {
+            format!("{before}{REDACTED}{after}")
+        }
         _ => message,
     }
 }
@@ -187,6 +246,25 @@ fn find_key(text: &str, start: usize, key: &str) -> Option<usize> {
         .or_else(|| text.get(start..)?.find(key).map(|found| start + found))
 }
 
+/// Where the only line is that sets a key. Of an entry's own complaint only the
+/// list of entries is known, and a line of another entry would mislead.
+fn only_line_of(text: &str, key: &str) -> Option<usize> {
+    let mut offset = 0;
+    let mut found = None;
+    for line in text.split_inclusive('\n') {
+        let trimmed = line.trim_start();
+        let rest = trimmed.strip_prefix(key);
+        if rest.is_some_and(|rest| rest.trim_start().starts_with(['=', '.'])) {
+            if found.is_some() {
+                return None;
+            }
+            found = Some(offset + (line.len() - trimmed.len()));
+        }
+        offset += line.len();
+    }
+    found
+}
+
 /// Words that name the nearest of some names, when one is near.
 pub(crate) fn did_you_mean<'a>(names: impl Iterator<Item = &'a str>, wanted: &str) -> String {
     closest(names, wanted).map_or_else(String::new, |name| format!("; did you mean `{name}`?"))
@@ -209,13 +287,15 @@ fn nearest(message: &str, key: &str) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
-    use super::one_line;
+    use super::{key_before, one_line};
     use crate::config::ConfigFile;
 
     fn complaint(text: &str) -> String {
-        ConfigFile::parse("sidewatch.toml", text)
-            .unwrap_err()
-            .to_string()
+        complaint_of("sidewatch.toml", text)
+    }
+
+    fn complaint_of(name: &str, text: &str) -> String {
+        ConfigFile::parse(name, text).unwrap_err().to_string()
     }
 
     #[test]
@@ -265,6 +345,98 @@ mod tests {
             let complaint = complaint(text);
             assert!(!complaint.contains("hush"), "{complaint}");
         }
+    }
+
+    #[test]
+    fn a_value_that_may_be_a_secret_is_not_told_but_its_key_and_kind_are() {
+        let mirror = "[[sources]]\nid = \"m\"\ntype = \"mirror\"\nlisten = \"127.0.0.1:0\"\n";
+        let tirreno = "[[sinks]]\nid = \"t\"\ntype = \"tirreno\"\nurl = \"http://t\"\n";
+        for (entry, line, hidden, told) in [
+            (
+                mirror,
+                "tokens = \"hush, expected \\\"hush\"",
+                "hush",
+                [
+                    "x:5:1: `tokens`: invalid type: string, expected",
+                    "sequence",
+                ],
+            ),
+            (
+                tirreno,
+                "api_key = 123456789",
+                "123456789",
+                [
+                    "x:5:1: `api_key`: invalid type: integer, expected",
+                    "string",
+                ],
+            ),
+            (
+                tirreno,
+                "api_key = 12345.5",
+                "12345",
+                [
+                    "`api_key`: invalid type: floating point, expected",
+                    "string",
+                ],
+            ),
+            (
+                mirror,
+                "tokens = [\"c2VjcmV0c2VjcmV0c2=\", 5 5]",
+                "c2Vj",
+                ["x:5:", "`tokens`: "],
+            ),
+            (
+                mirror,
+                "tokens = [\n\"c2VjcmV0c2VjcmV0c2=\", 5 5]",
+                "c2Vj",
+                ["x:6:", ""],
+            ),
+            (
+                mirror,
+                "tokens = \"\"\"\nhush=ab\" \\y 5\n\"\"\"",
+                "hush",
+                ["x:", ""],
+            ),
+        ] {
+            let complaint = complaint_of("x", &format!("{entry}{line}\n"));
+            assert!(!complaint.contains(hidden), "{complaint}");
+            for word in told {
+                assert!(complaint.contains(word), "`{word}`: {complaint}");
+            }
+        }
+        let twice = format!("{mirror}tokens = []\n{mirror}tokens = 5\n").replacen("m\"", "n\"", 1);
+        let complaint = complaint_of("x", &twice);
+        assert!(complaint.contains("`tokens`: "), "{complaint}");
+        assert!(!complaint.contains("x:5:"), "{complaint}");
+        let complaint = self::complaint("[join]\nwindow_ms = \"hush\"\n");
+        assert!(
+            complaint.contains("`window_ms`: invalid type: string, expected"),
+            "{complaint}"
+        );
+    }
+
+    #[test]
+    fn a_quote_that_is_missing_is_told_even_of_a_secret() {
+        let complaint = complaint("[[sinks]]\napi_key = \"hush\n");
+        assert!(!complaint.contains("hush"), "{complaint}");
+        assert!(complaint.contains("`api_key`: "), "{complaint}");
+        assert!(complaint.contains("`\"`"), "{complaint}");
+        assert!(!complaint.contains("REDACTED"), "{complaint}");
+    }
+
+    #[test]
+    fn the_key_is_what_a_line_begins_with() {
+        for (line, key) in [
+            ("tokens = [\"YQ==\", 5 5]", Some("tokens")),
+            (" a.b-c= 5", Some("a.b-c")),
+            ("\"a=b\" = 5", None),
+            ("\"YQ==\", 5 5]", None),
+            ("= 5", None),
+            ("tokens", None),
+        ] {
+            assert_eq!(key_before(line, line.len() + 1), key, "{line}");
+        }
+        assert_eq!(key_before("tokens = 5", 1), None);
     }
 
     #[test]

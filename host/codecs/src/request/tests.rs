@@ -486,7 +486,7 @@ proptest! {
         between in "%2[0236fF]|%3[cCeEfF]|%5[cC]|%25(20|26|3F)|&|;|=|%",
         after in "(\\?[a-z]=[a-z/]{0,5})?",
     ) {
-        let path = format!("{before}/users/{}", parts.join(&between));
+        let path = format!("{before}/users/{}", parts.join(between.as_str()));
         let target = format!("{path}{after}");
         let event = decode_secret(&target, &format!("https://a.example{target}"));
         for (field, text) in event.fields() {
