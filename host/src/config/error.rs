@@ -118,23 +118,35 @@ impl TextError {
     }
 }
 
-/// The key whose value a column of a line is in: what the line begins with, up
-/// to the first `=` outside quotes.
+/// The key whose value a column of a line is in: what stands before the last `=`
+/// outside quotes and lists, in the innermost table of the line.
 fn key_before(line: &str, column: usize) -> Option<&str> {
     let end = line.char_indices().nth(column.saturating_sub(1));
     let before = line.get(..end.map_or(line.len(), |(at, _)| at))?;
-    let mut quote = None;
-    let equals = before.find(|one: char| {
-        match quote {
-            Some(open) if open == one => quote = None,
-            None if matches!(one, '"' | '\'') => quote = Some(one),
+    let plain = |one: char| one.is_ascii_alphanumeric() || matches!(one, '-' | '_' | '.');
+    let (mut quote, mut open) = (None, Vec::new());
+    let (mut start, mut found, mut assigned) = (0, None, false);
+    for (at, one) in before.char_indices() {
+        match (quote, one) {
+            (Some(mark), _) if mark == one => quote = None,
+            (Some(_), _) => {}
+            (None, '"' | '\'') => quote = Some(one),
+            (None, '=') if !assigned && open.last() != Some(&'[') => {
+                let key = before.get(start..at).unwrap_or_default().trim();
+                found = (!key.is_empty() && key.chars().all(plain)).then_some(key);
+                assigned = true;
+            }
+            (None, '{') => {
+                open.push(one);
+                (start, assigned) = (at + 1, false);
+            }
+            (None, '[') => open.push(one),
+            (None, ']' | '}') => drop(open.pop()),
+            (None, ',') if open.last() == Some(&'{') => (start, assigned) = (at + 1, false),
             _ => {}
         }
-        quote.is_none() && one == '='
-    })?;
-    let key = before.get(..equals)?.trim();
-    let plain = |one: char| one.is_ascii_alphanumeric() || matches!(one, '-' | '_' | '.');
-    (!key.is_empty() && key.chars().all(plain)).then_some(key)
+    }
+    found
 }
 
 /// Whether the last line of a text goes on with a string of several lines:
@@ -425,10 +437,16 @@ mod tests {
     }
 
     #[test]
-    fn the_key_is_what_a_line_begins_with() {
+    fn the_key_is_what_stands_before_the_value() {
         for (line, key) in [
             ("tokens = [\"YQ==\", 5 5]", Some("tokens")),
             (" a.b-c= 5", Some("a.b-c")),
+            (
+                "limits = { frame_milliseconds = ",
+                Some("frame_milliseconds"),
+            ),
+            ("a = { b = [1, 2], c = ", Some("c")),
+            ("a = [b, YQ=", Some("a")),
             ("\"a=b\" = 5", None),
             ("\"YQ==\", 5 5]", None),
             ("= 5", None),

@@ -253,7 +253,11 @@ mod tests {
         let mut some = Vec::new();
         again.receive(2, &mut some).await;
         let ids: Vec<u128> = some.iter().map(Delivery::id).collect();
-        assert_eq!(ids, [2, 1], "more findings than room, and an event goes all the same");
+        assert_eq!(
+            ids,
+            [2, 1],
+            "more findings than room, and an event goes all the same"
+        );
         drop(again);
         queue.finish(&Outcome::delivered(3), &batch).await;
         assert_eq!(queue.findings.progress().waiting(), 0);

@@ -305,10 +305,12 @@ impl Outbox {
 
     /// `before` records were offered before our place.
     fn account(&self, state: &mut State, before: u64) {
+        let lifted = state.lifted.get(self.sink).copied().unwrap_or_default();
         let Some(progress) = state.progress.get_mut(self.sink) else {
             return;
         };
-        let seen = progress.offered - progress.waiting() + self.given.len() as u64;
+        let held = (self.given.len() as u64).saturating_sub(lifted);
+        let seen = progress.offered - progress.waiting() + held;
         let missing = before.saturating_sub(seen);
         if missing > 0 {
             tracing::error!(
@@ -329,17 +331,23 @@ impl Outbox {
         };
         let mut state = self.shared.lock();
         state.set_given(self.sink, self.given.len(), self.at);
+        let lifted = state.lifted.get(self.sink).copied().unwrap_or_default();
         let Some(progress) = state.progress.get_mut(self.sink) else {
             return;
         };
         // What is older than these may have been dropped meanwhile.
         progress.cursor = progress.cursor.max(last);
-        let finished = finished as u64;
+        // Those offered again are counted when they come again.
+        let again = lifted.min(finished as u64);
+        let finished = finished as u64 - again;
         let filtered = (settled.filtered as u64).min(finished);
         let rejected = (settled.rejected as u64).min(finished - filtered);
         progress.filtered += filtered;
         progress.rejected += rejected;
         progress.delivered += finished - filtered - rejected;
+        if let Some(lifted) = state.lifted.get_mut(self.sink) {
+            *lifted -= again;
+        }
         state.progress_changed = true;
     }
 }

@@ -135,8 +135,10 @@ fn drop_before(shared: &Shared, sink: usize, first: u64, reason: Reason) -> Resu
     };
     let mut state = shared.lock();
     // What the sink has in its hands is not dropped: it will say what became
-    // of it.
+    // of it. Findings are offered again all the same, or they were lost if the
+    // process ended before; at worst they are delivered twice.
     let (held, held_to) = state.given.get(sink).copied().unwrap_or_default();
+    let lifted = state.lifted.get(sink).copied().unwrap_or_default();
     let Some(progress) = state.progress.get_mut(sink) else {
         return Ok(());
     };
@@ -144,8 +146,15 @@ fn drop_before(shared: &Shared, sink: usize, first: u64, reason: Reason) -> Resu
         return Ok(());
     }
     let ended = progress.offered - progress.waiting();
-    let skipped = offered.map_or(0, |offered| offered.saturating_sub(ended + held));
-    let from = progress.cursor.max(held_to);
+    let in_hands = findings.iter().filter(|(cursor, _)| *cursor < held_to);
+    let lifts = lifted == 0 && held > 0 && in_hands.count() as u64 == held;
+    let still = if lifts { 0 } else { held - lifted };
+    let skipped = offered.map_or(0, |offered| offered.saturating_sub(ended + still));
+    let from = if lifts {
+        progress.cursor
+    } else {
+        progress.cursor.max(held_to)
+    };
     let kept: Vec<_> = findings
         .into_iter()
         .filter(|(cursor, _)| *cursor >= from)
@@ -163,6 +172,9 @@ fn drop_before(shared: &Shared, sink: usize, first: u64, reason: Reason) -> Resu
         record: 0,
     };
     state.progress_changed = true;
+    if let Some(all) = state.lifted.get_mut(sink).filter(|_| lifts) {
+        *all = held;
+    }
     state.carried_total += moved;
     state.carried.extend(kept);
     if let Some(losses) = state.losses.get_mut(sink) {

@@ -31,6 +31,9 @@ pub(crate) struct State {
     pub(crate) progress: Vec<Progress>,
     /// Records a sink has in its hands, and the place after the last of them.
     pub(crate) given: Vec<(u64, Cursor)>,
+    /// How many of those, the oldest, were offered again because their place in
+    /// the journal went: findings, which must not be lost with the process.
+    pub(crate) lifted: Vec<u64>,
     /// Progress not yet in any frame.
     pub(crate) progress_changed: bool,
     pub(crate) segments: VecDeque<Segment>,

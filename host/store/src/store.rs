@@ -133,6 +133,7 @@ impl Store {
                 window_from: next,
                 last: next - 1,
                 given: vec![Default::default(); progress.len()],
+                lifted: vec![0; progress.len()],
                 losses: vec![Default::default(); progress.len()],
                 progress,
                 segments: segments.into(),

@@ -308,6 +308,69 @@ fn what_a_sink_has_in_its_hands_is_not_counted_as_dropped() {
 }
 
 #[test]
+fn findings_in_the_hands_of_a_sink_that_is_down_survive_the_end_of_the_process() {
+    let sinks = || vec![policy("down", WhenFull::DropByPriority, 256 * 1024)];
+    let directory = tempfile::tempdir().unwrap();
+    let findings = |numbers: std::ops::Range<u128>| -> Vec<Outgoing> {
+        let delivered = numbers.map(finding);
+        delivered
+            .map(|delivery| Outgoing { delivery, sinks: 1 })
+            .collect()
+    };
+    for comes_back in [false, true] {
+        let place = directory.path().join(comes_back.to_string());
+        let open = Open::with(&place, sinks(), 32 * 1024);
+        let mut outbox = open.outbox(0);
+        open.commit(batch(1, findings(0..20)));
+        open.committed(1);
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .build()
+            .unwrap();
+        let mut held = Vec::new();
+        runtime.block_on(outbox.receive(60, &mut held)).unwrap();
+        assert_eq!(held.len(), 20);
+        for part in 1..100_u128 {
+            let numbers = part * 100..part * 100 + 100;
+            open.commit(batch(part as u64 + 1, records(numbers, 1)));
+        }
+        open.committed(100);
+        let mut seen = 0;
+        if comes_back {
+            outbox.settle(Settled {
+                finished: 20,
+                ..Settled::default()
+            });
+            seen = 20;
+        }
+        drop(outbox);
+        open.end();
+
+        let open = Open::with(&place, sinks(), 32 * 1024);
+        let progress = open.store.progress()[0].1;
+        assert!(
+            progress.dropped > 5_000 && progress.moved >= 20,
+            "{progress:?}"
+        );
+        let waiting = usize::try_from(progress.waiting()).unwrap();
+        let rest = take(&mut open.outbox(0), waiting);
+        assert!((0..20).all(|number| rest.contains(&number)), "{progress:?}");
+        let progress = open.store.progress()[0].1;
+        assert_eq!(
+            (progress.waiting(), progress.damaged),
+            (0, 0),
+            "{progress:?}"
+        );
+        let ended = progress.delivered + progress.dropped;
+        assert_eq!(
+            ended,
+            20 + 9_900,
+            "{seen} were delivered twice: {progress:?}"
+        );
+        open.end();
+    }
+}
+
+#[test]
 fn the_few_records_of_one_sink_are_found_behind_many_of_another() {
     let directory = tempfile::tempdir().unwrap();
     let open = Open::at(directory.path());
