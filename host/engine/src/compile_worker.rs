@@ -19,8 +19,6 @@ use wasmtime::{Config, Engine as Wasmtime};
 const PATIENCE: Duration = Duration::from_secs(600);
 /// Largest result accepted, in bytes.
 const LARGEST: u64 = 64 << 20;
-/// Address space the child's allocator takes at a time.
-const ARENA: &str = "32MiB";
 /// Exit code of a child that says the bytes are no component.
 const MALFORMED: i32 = 3;
 
@@ -125,9 +123,6 @@ impl CompileWorker {
             .args(&self.arguments)
             .args([self.memory_bytes, self.seconds].map(|most| most.to_string()))
             .env_clear()
-            // Else the program's allocator sets aside as much address space at
-            // once as the child may have in all, and its stack cannot grow.
-            .env("MIMALLOC_ARENA_RESERVE", ARENA)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
