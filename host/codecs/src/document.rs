@@ -1,16 +1,22 @@
 //! Writing one JSON object on one line from dotted names.
 //!
-//! Shared by every encoder that writes JSON. Every text is escaped so that the
-//! line holds no line end, control or bidirectional character of any kind;
-//! escapes are lossless.
+//! Shared by every encoder that writes JSON: [`write_nested`] for names known
+//! only at run time, [`Layout`] for those that never change. Every text is
+//! escaped so that the line holds no line end, control or bidirectional
+//! character of any kind; escapes are lossless.
+
+mod layout;
 
 use std::borrow::Cow;
+use std::fmt::{Display, Write as _};
 use std::net::IpAddr;
 
 use sidewatch_event::{Event, Evidence, EvidenceValue};
 
 use crate::text::is_unsafe;
 use crate::time::write_rfc3339;
+
+pub(crate) use layout::Layout;
 
 /// A value on its way into the object.
 pub(crate) enum Value<'a> {
@@ -44,41 +50,68 @@ pub(crate) type Entries<'a> = Vec<(&'a str, Value<'a>)>;
 
 /// Writes sorted dotted names as nested objects: those of one object stand
 /// together, because a dot sorts before every letter.
-pub(crate) fn write_nested<'n>(entries: &[(&'n str, Value<'_>)], out: &mut String) {
+pub(crate) fn write_nested<'n>(
+    entries: impl IntoIterator<Item = (&'n str, Value<'n>)>,
+    out: &mut String,
+) {
     let mut before = "";
-    let mut depth = 0;
-    out.push('{');
     let mut first = true;
+    out.push('{');
     for (name, value) in entries {
-        let (parents, leaf) = name.rsplit_once('.').unwrap_or(("", name));
         // Mostly the next name lies in the same object.
-        if parents != before {
-            let segments = |path: &'n str| path.split('.').filter(|part| !part.is_empty());
-            let shared = segments(before)
-                .zip(segments(parents))
-                .take_while(|(have, want)| have == want)
-                .count();
-            if depth > shared {
-                first = false;
-            }
-            for _ in shared..depth {
-                out.push('}');
-            }
-            depth = shared;
-            for parent in segments(parents).skip(shared) {
-                write_key(parent, first, out);
-                out.push('{');
-                depth += 1;
-                first = true;
-            }
+        let beside = name
+            .strip_prefix(before)
+            .and_then(|rest| rest.strip_prefix('.'))
+            .filter(|rest| memchr::memchr(b'.', rest.as_bytes()).is_none());
+        let leaf = if let Some(leaf) = beside {
+            leaf
+        } else {
+            let (parents, leaf) = name.rsplit_once('.').unwrap_or(("", name));
+            first = write_way(before, parents, first, out);
             before = parents;
-        }
+            leaf
+        };
         write_key(leaf, first, out);
         first = false;
-        write_value(value, out);
+        write_value(&value, out);
     }
-    out.extend((0..depth).map(|_| '}'));
+    out.extend(segments(before).map(|_| '}'));
     out.push('}');
+}
+
+/// Leaves the objects of one path for those of another; whether the next key
+/// is the first of its object, as it is when it was before.
+fn write_way(from: &str, to: &str, mut first: bool, out: &mut String) -> bool {
+    let (leave, enter) = beyond_shared(from, to);
+    for _ in segments(leave) {
+        out.push('}');
+        first = false;
+    }
+    for parent in segments(enter) {
+        write_key(parent, first, out);
+        out.push('{');
+        first = true;
+    }
+    first
+}
+
+fn segments(path: &str) -> impl Iterator<Item = &str> {
+    path.split('.').filter(|part| !part.is_empty())
+}
+
+/// What two paths have after the segments both begin with.
+fn beyond_shared<'a>(from: &'a str, to: &'a str) -> (&'a str, &'a str) {
+    let same = from.bytes().zip(to.bytes()).take_while(|(a, b)| a == b);
+    let same = same.count();
+    let ends = |path: &str| path.as_bytes().get(same).is_none_or(|byte| *byte == b'.');
+    let shared = if ends(from) && ends(to) {
+        same
+    } else {
+        let common = from.as_bytes().get(..same).unwrap_or_default();
+        memchr::memrchr(b'.', common).unwrap_or(0)
+    };
+    let after = |path: &'a str| path.get(shared..).unwrap_or_default();
+    (after(from), after(to))
 }
 
 pub(crate) fn write_key(key: &str, first: bool, out: &mut String) {
@@ -110,7 +143,7 @@ pub(crate) fn write_value(value: &Value<'_>, out: &mut String) {
             write_rfc3339(*time, out);
             out.push('"');
         }
-        Value::Address(address) => write_text(&address.to_string(), out),
+        Value::Address(address) => write_plain(format_args!("\"{address}\""), out),
         Value::Point(latitude, longitude) => write_point(*latitude, *longitude, out),
         Value::True => out.push_str("true"),
         Value::Flag(flag) => out.push_str(if *flag { "true" } else { "false" }),
@@ -125,8 +158,8 @@ pub(crate) fn write_value(value: &Value<'_>, out: &mut String) {
             }
             out.push(']');
         }
-        Value::Id(id) => write_text(&format!("{id:032x}"), out),
-        Value::Incident(incident) => write_text(&format!("{incident:016x}"), out),
+        Value::Id(id) => write_plain(format_args!("\"{id:032x}\""), out),
+        Value::Incident(incident) => write_plain(format_args!("\"{incident:016x}\""), out),
         Value::Labels(event) => {
             out.push('{');
             for (at, (name, text)) in event.labels().enumerate() {
@@ -196,9 +229,15 @@ fn write_point(latitude: f64, longitude: f64, out: &mut String) {
 /// JSON has no infinities: they become null.
 pub(crate) fn write_real(number: f64, out: &mut String) {
     match serde_json::Number::from_f64(number) {
-        Some(number) => out.push_str(&number.to_string()),
+        Some(number) => write_plain(number, out),
         None => out.push_str("null"),
     }
+}
+
+/// What needs no escaping.
+fn write_plain(value: impl Display, out: &mut String) {
+    // Writing to a string does not fail.
+    write!(out, "{value}").unwrap_or_default();
 }
 
 /// Whether a byte stands for itself in JSON and for nothing unsafe.

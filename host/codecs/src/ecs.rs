@@ -59,7 +59,7 @@ fn write(mut entries: Entries<'_>, out: &mut Vec<u8>) {
         below.is_none_or(|below| !below.starts_with('.'))
     });
     let mut text = String::with_capacity(1536);
-    write_nested(&entries, &mut text);
+    write_nested(entries, &mut text);
     out.extend_from_slice(text.as_bytes());
 }
 
@@ -93,7 +93,7 @@ fn add_event<'a>(event: &'a Event, delivery: &Delivery, entries: &mut Entries<'a
 /// The finding as an alert, with who and where from its event.
 fn add_finding<'a>(finding: &'a Finding, entries: &mut Entries<'a>) {
     let event = &finding.event;
-    json::add_finding_only(finding, entries);
+    entries.extend(json::finding_only(finding));
     add_common(event, entries);
     let own = ["event.original", "threat.technique.id"];
     entries.retain(|(name, _)| !own.contains(name));
@@ -112,14 +112,8 @@ fn add_common<'a>(event: &'a Event, entries: &mut Entries<'a>) {
             entries.push(field_entry(field, text, audit));
         }
     }
-    let first = entries.len();
-    json::add_numbers(event, entries);
-    // Labels of ours are written by `add_labels`.
-    let mut at = 0;
-    entries.retain(|(name, _)| {
-        at += 1;
-        at <= first || *name != "labels"
-    });
+    // Labels are written by `add_labels`.
+    entries.extend(json::numbers(event).filter(|(name, _)| *name != "labels"));
     add_labels(event, entries);
     add_derived(event, entries);
     add_related(event, entries);

@@ -5,162 +5,221 @@
 
 mod read;
 
+use std::sync::LazyLock;
+
 use sidewatch_event::{Activity, Delivery, Event, Field, Finding, NetworkKind};
 
 pub use read::decode;
 
-use crate::document::{Entries, Value, write_nested};
+use crate::document::{Layout, Value};
+
+/// Where a value comes from.
+#[derive(Clone, Copy)]
+enum Source {
+    Text(Field),
+    Other(Other),
+}
+
+/// What an event or finding has beside its texts.
+#[derive(Clone, Copy)]
+enum Other {
+    Timestamp,
+    Id,
+    Ingested,
+    Kind,
+    Severity,
+    ResponseBytes,
+    StatusCode,
+    Labels,
+    RuleId,
+    RuleName,
+    RuleVersion,
+    ServerPort,
+    AccuracyKm,
+    Activity,
+    EventId,
+    Evidence,
+    FindingId,
+    Incident,
+    Occurrence,
+    Score,
+    Lossy,
+    Mirrored,
+    NetworkKind,
+    PeerIp,
+    SourceId,
+    Suppressed,
+    Truncated,
+    AsNumber,
+    GeoLocation,
+    SourceIp,
+    SourcePort,
+    Technique,
+    Title,
+}
+
+const OTHERS: [(&str, Other); 33] = [
+    ("@timestamp", Other::Timestamp),
+    ("event.id", Other::Id),
+    ("event.ingested", Other::Ingested),
+    ("event.kind", Other::Kind),
+    ("event.severity", Other::Severity),
+    ("http.response.body.bytes", Other::ResponseBytes),
+    ("http.response.status_code", Other::StatusCode),
+    ("labels", Other::Labels),
+    ("message", Other::Title),
+    ("rule.id", Other::RuleId),
+    ("rule.name", Other::RuleName),
+    ("rule.version", Other::RuleVersion),
+    ("server.port", Other::ServerPort),
+    ("sidewatch.accuracy_km", Other::AccuracyKm),
+    ("sidewatch.activity", Other::Activity),
+    ("sidewatch.finding.event_id", Other::EventId),
+    ("sidewatch.finding.evidence", Other::Evidence),
+    ("sidewatch.finding.id", Other::FindingId),
+    ("sidewatch.finding.incident", Other::Incident),
+    ("sidewatch.finding.occurrence", Other::Occurrence),
+    ("sidewatch.finding.score", Other::Score),
+    ("sidewatch.lossy", Other::Lossy),
+    ("sidewatch.mirrored", Other::Mirrored),
+    ("sidewatch.network_kind", Other::NetworkKind),
+    ("sidewatch.peer_ip", Other::PeerIp),
+    ("sidewatch.source", Other::SourceId),
+    ("sidewatch.suppressed", Other::Suppressed),
+    ("sidewatch.truncated", Other::Truncated),
+    ("source.as.number", Other::AsNumber),
+    ("source.geo.location", Other::GeoLocation),
+    ("source.ip", Other::SourceIp),
+    ("source.port", Other::SourcePort),
+    ("threat.technique.id", Other::Technique),
+];
+
+static LAYOUT: LazyLock<Layout<Source>> = LazyLock::new(|| {
+    let texts = Field::ALL
+        .into_iter()
+        .map(|(field, name)| (name, Source::Text(field)));
+    let others = OTHERS.map(|(name, other)| (name, Source::Other(other)));
+    Layout::new(texts.chain(others).collect())
+});
 
 /// Appends one JSON object on one line, without a line end.
 pub fn encode(delivery: &Delivery, out: &mut Vec<u8>) {
-    let mut entries = Entries::with_capacity(64);
-    match delivery {
-        Delivery::Event(event) => {
-            let kind = event.get(Field::EventKind).unwrap_or("event");
-            entries.push(("event.kind", Value::Text(kind)));
-            entries.push(("event.id", Value::Id(event.id)));
-            entries.push((
-                "@timestamp",
-                Value::Time(if event.time == 0 {
-                    event.received
-                } else {
-                    event.time
-                }),
-            ));
-            add_fields(event, &mut entries, |field| field != Field::EventKind);
-            if event.suppressed {
-                entries.push(("sidewatch.suppressed", Value::True));
-            }
-            if event.severity.is_some() || delivery.severity() > 0 {
-                entries.push((
-                    "event.severity",
-                    Value::Unsigned(delivery.severity().into()),
-                ));
-            }
-            add_numbers(event, &mut entries);
-        }
-        Delivery::Finding(finding) => add_finding(finding, &mut entries),
-    }
-    entries.sort_unstable_by_key(|(name, _)| *name);
-    let mut text = String::with_capacity(1024);
-    write_nested(&entries, &mut text);
+    let mut text = String::with_capacity(2048);
+    let value = |source| match source {
+        Source::Text(field) => text_of(field, delivery),
+        Source::Other(other) => other.value(delivery),
+    };
+    LAYOUT.write(value, &mut text);
     out.extend_from_slice(text.as_bytes());
 }
 
-fn add_fields<'a>(event: &'a Event, entries: &mut Entries<'a>, wanted: impl Fn(Field) -> bool) {
-    for (field, text) in event.fields() {
-        if wanted(field) && !text.is_empty() {
-            let value = if field.is_list() {
-                Value::List(text)
-            } else {
-                Value::Text(text)
-            };
-            entries.push((field.name(), value));
+/// Who and where, beside its texts, of an event or a finding's event.
+pub(crate) fn numbers<'a>(event: &'a Event) -> impl Iterator<Item = (&'a str, Value<'a>)> {
+    let all = OTHERS.into_iter();
+    all.filter_map(|(name, other)| Some((name, other.of_both(event)?)))
+}
+
+/// The finding itself, without its event.
+pub(crate) fn finding_only<'a>(finding: &'a Finding) -> impl Iterator<Item = (&'a str, Value<'a>)> {
+    let all = OTHERS.into_iter();
+    all.filter_map(|(name, other)| Some((name, other.of_finding_only(finding)?)))
+}
+
+fn text_of(field: Field, delivery: &Delivery) -> Option<Value<'_>> {
+    let event = match (field, delivery) {
+        // Said by [`Other::Kind`] and [`Other::Title`], or not the finding's.
+        (Field::EventKind, _) | (Field::Message | Field::EventOriginal, Delivery::Finding(_)) => {
+            return None;
         }
-    }
+        _ => delivery.event(),
+    };
+    let text = event.get(field).filter(|text| !text.is_empty())?;
+    Some(if field.is_list() {
+        Value::List(text)
+    } else {
+        Value::Text(text)
+    })
 }
 
-pub(crate) fn add_numbers<'a>(event: &'a Event, entries: &mut Entries<'a>) {
-    let numbers = [
-        ("http.response.status_code", u64::from(event.status)),
-        ("source.port", event.source_port.into()),
-        ("server.port", event.server_port.into()),
-        ("source.as.number", event.as_number.into()),
-    ];
-    entries.extend(
-        numbers
-            .into_iter()
-            .filter(|(_, number)| *number > 0)
-            .map(|(name, n)| (name, Value::Unsigned(n))),
-    );
-    if let Some(bytes) = event.response_bytes {
-        entries.push(("http.response.body.bytes", Value::Unsigned(bytes)));
+impl Other {
+    fn value(self, delivery: &Delivery) -> Option<Value<'_>> {
+        match delivery {
+            Delivery::Event(event) => self.of_event_only(event, delivery.severity()),
+            Delivery::Finding(finding) => self.of_finding_only(finding),
+        }
+        .or_else(|| self.of_both(delivery.event()))
     }
-    if event.received != 0 {
-        entries.push(("event.ingested", Value::Time(event.received)));
-    }
-    if let Some(address) = event.source_ip {
-        entries.push(("source.ip", Value::Address(address)));
-    }
-    if let Some(address) = event.peer_ip {
-        entries.push(("sidewatch.peer_ip", Value::Address(address)));
-    }
-    if let Some(place) = event.location {
-        entries.push((
-            "source.geo.location",
-            Value::Point(place.latitude, place.longitude),
-        ));
-        entries.push((
-            "sidewatch.accuracy_km",
-            Value::Real(place.accuracy_km.into()),
-        ));
-    }
-    if event.network_kind != NetworkKind::Unknown {
-        entries.push((
-            "sidewatch.network_kind",
-            Value::Text(event.network_kind.as_str()),
-        ));
-    }
-    if event.activity != Activity::Other {
-        entries.push((
-            "sidewatch.activity",
-            Value::Text(activity_name(event.activity)),
-        ));
-    }
-    if let Some(source) = &event.source {
-        entries.push(("sidewatch.source", Value::Text(source)));
-    }
-    if event.mirrored {
-        entries.push(("sidewatch.mirrored", Value::True));
-    }
-    if event.truncated {
-        entries.push(("sidewatch.truncated", Value::True));
-    }
-    if event.lossy {
-        entries.push(("sidewatch.lossy", Value::True));
-    }
-    if event.labels().next().is_some() {
-        entries.push(("labels", Value::Labels(event)));
-    }
-}
 
-/// The finding itself, and who and where from its event.
-fn add_finding<'a>(finding: &'a Finding, entries: &mut Entries<'a>) {
-    add_finding_only(finding, entries);
-    let own = [Field::EventKind, Field::Message, Field::EventOriginal];
-    add_fields(&finding.event, entries, |field| !own.contains(&field));
-    add_numbers(&finding.event, entries);
-}
+    /// What events say in their own way.
+    fn of_event_only(self, event: &Event, severity: u8) -> Option<Value<'_>> {
+        Some(match self {
+            Self::Timestamp if event.time == 0 => Value::Time(event.received),
+            Self::Timestamp => Value::Time(event.time),
+            Self::Id => Value::Id(event.id),
+            Self::Kind => Value::Text(event.get(Field::EventKind).unwrap_or("event")),
+            Self::Severity if event.severity.is_some() || severity > 0 => {
+                Value::Unsigned(severity.into())
+            }
+            Self::Suppressed if event.suppressed => Value::True,
+            _ => return None,
+        })
+    }
 
-/// The finding itself.
-pub(crate) fn add_finding_only<'a>(finding: &'a Finding, entries: &mut Entries<'a>) {
-    entries.extend([
-        ("@timestamp", Value::Time(finding.time)),
-        ("event.id", Value::Id(finding.id)),
-        ("event.kind", Value::Text("alert")),
-        ("event.severity", Value::Unsigned(finding.severity.into())),
-        ("message", Value::Text(&finding.title)),
-        ("rule.id", Value::Text(&finding.rule)),
-        ("rule.name", Value::Text(&finding.kind)),
-        ("rule.version", Value::Text(&finding.rule_version)),
-        ("sidewatch.finding.event_id", Value::Id(finding.event.id)),
-        (
-            "sidewatch.finding.evidence",
-            Value::Evidence(&finding.evidence),
-        ),
-        ("sidewatch.finding.id", Value::Id(finding.id)),
-        (
-            "sidewatch.finding.incident",
-            Value::Incident(finding.incident),
-        ),
-        (
-            "sidewatch.finding.occurrence",
-            Value::Unsigned(finding.occurrence.into()),
-        ),
-        ("sidewatch.finding.score", Value::Real(finding.score.into())),
-    ]);
-    if !finding.technique.is_empty() {
-        entries.push(("threat.technique.id", Value::Text(&finding.technique)));
+    /// The finding itself.
+    fn of_finding_only(self, finding: &Finding) -> Option<Value<'_>> {
+        Some(match self {
+            Self::Timestamp => Value::Time(finding.time),
+            Self::Id | Self::FindingId => Value::Id(finding.id),
+            Self::Kind => Value::Text("alert"),
+            Self::Severity => Value::Unsigned(finding.severity.into()),
+            Self::Title => Value::Text(&finding.title),
+            Self::RuleId => Value::Text(&finding.rule),
+            Self::RuleName => Value::Text(&finding.kind),
+            Self::RuleVersion => Value::Text(&finding.rule_version),
+            Self::EventId => Value::Id(finding.event.id),
+            Self::Evidence => Value::Evidence(&finding.evidence),
+            Self::Incident => Value::Incident(finding.incident),
+            Self::Occurrence => Value::Unsigned(finding.occurrence.into()),
+            Self::Score => Value::Real(finding.score.into()),
+            Self::Technique if !finding.technique.is_empty() => Value::Text(&finding.technique),
+            _ => return None,
+        })
+    }
+
+    /// Who and where, of an event or a finding's event.
+    fn of_both(self, event: &Event) -> Option<Value<'_>> {
+        let number = |number: u64| (number > 0).then_some(Value::Unsigned(number));
+        let flag = |flag: bool| flag.then_some(Value::True);
+        match self {
+            Self::StatusCode => number(event.status.into()),
+            Self::SourcePort => number(event.source_port.into()),
+            Self::ServerPort => number(event.server_port.into()),
+            Self::AsNumber => number(event.as_number.into()),
+            Self::ResponseBytes => event.response_bytes.map(Value::Unsigned),
+            Self::Ingested => (event.received != 0).then_some(Value::Time(event.received)),
+            Self::SourceIp => event.source_ip.map(Value::Address),
+            Self::PeerIp => event.peer_ip.map(Value::Address),
+            Self::GeoLocation => event
+                .location
+                .map(|place| Value::Point(place.latitude, place.longitude)),
+            Self::AccuracyKm => event
+                .location
+                .map(|place| Value::Real(place.accuracy_km.into())),
+            Self::NetworkKind => (event.network_kind != NetworkKind::Unknown)
+                .then(|| Value::Text(event.network_kind.as_str())),
+            Self::Activity => (event.activity != Activity::Other)
+                .then(|| Value::Text(activity_name(event.activity))),
+            Self::SourceId => event.source.as_deref().map(Value::Text),
+            Self::Mirrored => flag(event.mirrored),
+            Self::Truncated => flag(event.truncated),
+            Self::Lossy => flag(event.lossy),
+            Self::Labels => event
+                .labels()
+                .next()
+                .is_some()
+                .then_some(Value::Labels(event)),
+            _ => None,
+        }
     }
 }
 

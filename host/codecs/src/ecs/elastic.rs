@@ -157,8 +157,6 @@ fn outcome(event: &Event) -> &'static str {
 }
 
 fn add_numbers<'a>(event: &'a Event, entries: &mut Entries<'a>) {
-    let first = entries.len();
-    json::add_numbers(event, entries);
     let wanted = [
         "event.ingested",
         "http.response.status_code",
@@ -166,11 +164,7 @@ fn add_numbers<'a>(event: &'a Event, entries: &mut Entries<'a>) {
         "source.geo.location",
         "source.ip",
     ];
-    let mut at = 0;
-    entries.retain(|(name, _)| {
-        at += 1;
-        at <= first || wanted.contains(name)
-    });
+    entries.extend(json::numbers(event).filter(|(name, _)| wanted.contains(name)));
 }
 
 /// Names as the integration's reader of user agents has them.
