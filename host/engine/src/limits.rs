@@ -72,7 +72,7 @@ impl Default for RuleLimits {
             output_bytes: 1 << 20,
             findings_per_frame: 256,
             state_bytes: 64 << 20,
-            event_microseconds: 50,
+            event_microseconds: 10,
             failures: FailurePolicy::default(),
         }
     }

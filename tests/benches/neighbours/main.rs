@@ -3,6 +3,7 @@
 //! in which it never does.
 //!
 //! `cargo bench -p integration-tests --bench neighbours`; needs `make fixtures`.
+//! Names of modes behind `--` measure those alone.
 #![allow(
     clippy::unwrap_used,
     clippy::print_stdout,
@@ -167,8 +168,11 @@ fn main() {
         "three shipped rules and one that fails; in turns with the same set failing never; times are the thread's own"
     );
     println!("mode       when      events/s   ratio  longest batch  not evaluated by it");
+    let named: Vec<String> = std::env::args().collect();
+    let all = !named.iter().any(|name| MODES.contains(&name.as_str()));
+    let wanted = |mode: &&str| all || named.iter().any(|name| name == mode);
     for when in ["rarely", "always"] {
-        for mode in MODES {
+        for mode in MODES.into_iter().filter(wanted) {
             let failing = measure(&engine, mode, when);
             println!(
                 "{mode:<10} {when:<8} {:>9.0}   {:>4.2}x   {:>9.2} ms   {:>6.1} in 1,000{}",
