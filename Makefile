@@ -109,7 +109,7 @@ fuzz: ## Run every fuzz target for a minute (needs a nightly toolchain and cargo
 	fuzz/run.sh 60
 
 VECTORS := $(patsubst guest-rules/%/tests/vectors.rs,%,$(wildcard guest-rules/*/tests/vectors.rs))
-mutants: ## Change the detection rules in 1,400 places, one at a time; their vectors must notice (hours; needs cargo-mutants)
+mutants: ## Change the detection rules in some 1,380 places, one at a time; their vectors must notice (hours; needs cargo-mutants)
 	$(CARGO) mutants $(addprefix -p ,$(VECTORS)) --timeout 60 -- --test vectors
 
 wasm-target: tools

@@ -12,7 +12,7 @@ use integration_tests::{Sidecar, until};
 use nix::sys::signal::Signal;
 use serde_json::Value;
 
-use crate::durable::evidence;
+use crate::durable::{evidence, path_of};
 use crate::storage_faults::{configured, send};
 
 const HOUR: i64 = 3_600;
@@ -29,11 +29,9 @@ fn line(path: &str) -> String {
 }
 
 fn start(directory: &Path, clock: &FakeClock) -> Sidecar {
-    let wrapper = clock.wrapper();
-    let wrapper: Vec<&str> = wrapper.iter().map(String::as_str).collect();
     configured(directory)
         .json_file("all")
-        .wrapped_in(&wrapper)
+        .wrapped_in(clock.wrapper())
         .start()
 }
 
@@ -50,10 +48,6 @@ fn records(directory: &Path) -> Vec<Value> {
         }
     }
     records
-}
-
-fn path_of(record: &Value) -> &str {
-    record["url"]["path"].as_str().unwrap_or_default()
 }
 
 /// Waits until the sink's file has a record of each path.
@@ -130,8 +124,6 @@ fn a_file_is_rotated_when_its_hours_are_over_and_not_when_the_clock_goes_back() 
     let directory = tempfile::tempdir().unwrap();
     let directory = directory.path();
     let clock = FakeClock::in_directory(directory);
-    let wrapper = clock.wrapper();
-    let wrapper: Vec<&str> = wrapper.iter().map(String::as_str).collect();
     let path = directory.join("all.json");
     let mut log = File::create(directory.join("access.log")).unwrap();
     let sidecar = configured(directory)
@@ -139,7 +131,7 @@ fn a_file_is_rotated_when_its_hours_are_over_and_not_when_the_clock_goes_back() 
             "all",
             &format!("type = \"file\"\npath = {path:?}\nrotate = {{ max_age_hours = 1, compress = false }}"),
         )
-        .wrapped_in(&wrapper)
+        .wrapped_in(clock.wrapper())
         .start();
     let files = || {
         let all = fs::read_dir(directory).unwrap().flatten();

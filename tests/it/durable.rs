@@ -80,7 +80,7 @@ fn records(directory: &Path) -> Vec<Value> {
         .collect()
 }
 
-fn path_of(record: &Value) -> &str {
+pub(crate) fn path_of(record: &Value) -> &str {
     record["url"]["path"].as_str().unwrap_or_default()
 }
 

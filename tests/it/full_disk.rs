@@ -32,6 +32,13 @@ fn configured(directory: &Path) -> Builder {
     storage_faults::configured(directory)
 }
 
+/// The same with a sink that is down and may lose nothing.
+fn blocked(directory: &Path, address: SocketAddr) -> Builder {
+    let settings =
+        format!("type = \"tcp\"\naddress = \"{address}\"\nbuffer = {{ when_full = \"block\" }}");
+    configured(directory).sink("down", &settings)
+}
+
 /// An address nobody listens at yet.
 fn nobody() -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
@@ -106,14 +113,7 @@ fn on_a_full_disk_with_nothing_to_shed_nothing_is_acknowledged_until_there_is_ro
         return;
     };
     let address = nobody();
-    let sidecar = configured(directory)
-        .sink(
-            "down",
-            &format!(
-                "type = \"tcp\"\naddress = \"{address}\"\nbuffer = {{ when_full = \"block\" }}"
-            ),
-        )
-        .start_on_small_disk();
+    let sidecar = blocked(directory, address).start_on_small_disk();
     sidecar.until("the trouble to show", |metrics| {
         metrics.get("store_unwritable", &[]) == 1 && metrics.get("store_disk_full", &[]) == 1
     });
@@ -182,10 +182,7 @@ fn killed_on_a_full_disk_it_starts_there_and_goes_on_when_there_is_room() {
         return;
     };
     let address = nobody();
-    let blocked = configured(directory).sink(
-        "down",
-        &format!("type = \"tcp\"\naddress = \"{address}\"\nbuffer = {{ when_full = \"block\" }}"),
-    );
+    let blocked = blocked(directory, address);
     let sidecar = blocked.start_on_small_disk();
     sidecar.until("the disk to be full", |metrics| {
         metrics.get("store_unwritable", &[]) == 1

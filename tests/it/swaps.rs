@@ -49,14 +49,15 @@ fn start(directory: &Path) -> Sidecar {
         .start()
 }
 
-/// A request: when it was sent and how long its answer took.
-struct Sent {
+/// How long something took that began then.
+struct Taken {
     at: SystemTime,
     took: Duration,
 }
 
-/// Sends requests of seven users, evenly, until told to stop.
-fn traffic(nginx: &Nginx, stop: &AtomicBool) -> Vec<Sent> {
+/// Sends requests of seven users, evenly, until told to stop: how long each
+/// answer took.
+fn traffic(nginx: &Nginx, stop: &AtomicBool) -> Vec<Taken> {
     let mut client = nginx.client();
     let mut sent = Vec::new();
     let begun = Instant::now();
@@ -67,7 +68,7 @@ fn traffic(nginx: &Nginx, stop: &AtomicBool) -> Vec<Sent> {
         let answer = client.send("GET /api/v4/posts", &[&cookies], "");
         assert_eq!(answer.status, 200);
         let took = answer.elapsed;
-        sent.push(Sent { at, took });
+        sent.push(Taken { at, took });
         let next = PACE * u32::try_from(sent.len()).unwrap();
         std::thread::sleep(next.saturating_sub(begun.elapsed()));
     }
@@ -95,15 +96,9 @@ fn alternate(directory: &Path, swaps: usize) -> Vec<(SystemTime, SystemTime)> {
     periods
 }
 
-/// An event of the sink's file: when it was received, and how long after that
-/// it was there to be read.
-struct Delivered {
-    received: SystemTime,
-    took: Duration,
-}
-
-/// Reads the file as it grows until told to stop.
-fn follow(path: &Path, stop: &AtomicBool) -> Vec<Delivered> {
+/// Reads the file of a sink as it grows until told to stop: how long after its
+/// receipt each event was there to be read.
+fn follow(path: &Path, stop: &AtomicBool) -> Vec<Taken> {
     let mut delivered = Vec::new();
     let mut file = None;
     let mut rest = Vec::new();
@@ -127,9 +122,9 @@ fn follow(path: &Path, stop: &AtomicBool) -> Vec<Delivered> {
             let Some(time) = record["event"]["ingested"].as_str().filter(|_| is_request) else {
                 continue;
             };
-            let received = SystemTime::from(DateTime::parse_from_rfc3339(time).unwrap());
-            let took = now.duration_since(received).unwrap_or_default();
-            delivered.push(Delivered { received, took });
+            let at = SystemTime::from(DateTime::parse_from_rfc3339(time).unwrap());
+            let took = now.duration_since(at).unwrap_or_default();
+            delivered.push(Taken { at, took });
         }
         std::thread::sleep(Duration::from_millis(1));
     }
@@ -242,29 +237,28 @@ fn swaps_under_traffic_lose_nothing_and_take_nothing_twice() {
     eprintln!(
         "{swaps} swaps under {requests} requests ({nameless} told by the log alone): 0 lost, 0 twice; by version {by_version:?}"
     );
-    let answers = sent.iter().map(|one| (one.at, one.took));
-    report("a request's answer", &periods, answers);
+    report("a request's answer", &periods, &sent);
     let seen = delivered.len();
-    let events = delivered.iter().map(|one| (one.received, one.took));
     report(
         &format!("an event from receipt to the sink's file ({seen} seen)"),
         &periods,
-        events,
+        &delivered,
     );
     assert!(sidecar.stop().success());
 }
 
 /// Prints how long something took while rules were swapped and while not.
-fn report(
-    what: &str,
-    periods: &[(SystemTime, SystemTime)],
-    times: impl Iterator<Item = (SystemTime, Duration)>,
-) {
+fn report(what: &str, periods: &[(SystemTime, SystemTime)], times: &[Taken]) {
     let first = periods.first().expect("a period").0;
     let within = |at| periods.iter().any(|(from, to)| (*from..*to).contains(&at));
     let (mut with, mut without) = (Vec::new(), Vec::new());
-    for (at, took) in times.filter(|(at, _)| *at >= first) {
-        if within(at) { &mut with } else { &mut without }.push(took);
+    for one in times.iter().filter(|one| one.at >= first) {
+        if within(one.at) {
+            &mut with
+        } else {
+            &mut without
+        }
+        .push(one.took);
     }
     let [with, without] = [&mut with, &mut without].map(|times| {
         times.sort_unstable();

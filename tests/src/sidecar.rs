@@ -44,8 +44,8 @@ impl Builder {
 
     /// Starts it through another program, which must become or watch it.
     #[must_use]
-    pub fn wrapped_in(mut self, wrapper: &[&str]) -> Self {
-        self.wrapper = wrapper.iter().map(|part| (*part).to_owned()).collect();
+    pub fn wrapped_in(mut self, wrapper: impl IntoIterator<Item = impl Into<String>>) -> Self {
+        self.wrapper = wrapper.into_iter().map(Into::into).collect();
         self
     }
 

@@ -40,21 +40,5 @@ fn a_full_state_is_as_large_as_stated_and_reads_back() {
 
 #[test]
 fn what_says_nothing_new_is_not_written() {
-    let seen = |minutes: f64| {
-        TestEvent::new("zoe", minutes)
-            .from("192.0.2.7")
-            .at(50.0, 14.0, 10.0)
-            .session("s1")
-            .user_agent("Firefox/Linux")
-    };
-    let events = [
-        seen(0.0),
-        seen(0.5),
-        seen(0.9).session("s2"),
-        seen(0.95),
-        seen(1.9),
-        seen(0.5),
-    ];
-    let written = [true, false, true, false, true, false];
-    assert_eq!(vectors::writes::<AccountSharing>(&events).unwrap(), written);
+    vectors::check_whereabouts_written::<AccountSharing>().unwrap();
 }

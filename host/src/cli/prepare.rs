@@ -33,7 +33,7 @@ pub struct Common {
     #[arg(long, value_name = "URL")]
     pub ss_base_url: Vec<String>,
     /// Another setting of the pack's table, such as storage_service_port=8000; may be given again
-    #[arg(long, value_name = "NAME=VALUE", value_parser = setting)]
+    #[arg(long, value_name = "NAME=VALUE", value_parser = super::usage::pair)]
     pub setting: Vec<(String, String)>,
     /// Take enrichment, rules and settings of packs from this configuration file
     #[arg(long, short, value_name = "FILE")]
@@ -50,13 +50,6 @@ pub struct Common {
     /// Directory with rule components [default: beside the program]
     #[arg(long, value_name = "DIRECTORY")]
     pub rules: Option<PathBuf>,
-}
-
-/// A setting by its name, and a value.
-fn setting(text: &str) -> Result<(String, String), String> {
-    let text = super::usage::pair(text)?;
-    let (name, value) = text.split_once('=').unwrap_or((text.as_str(), ""));
-    Ok((name.to_owned(), value.to_owned()))
 }
 
 impl Common {

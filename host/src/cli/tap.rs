@@ -38,12 +38,11 @@ pub(crate) struct TapArguments {
 
 /// A field by its name, and a value.
 fn field(text: &str) -> Result<(String, String), String> {
-    let text = pair(text)?;
-    let (name, value) = text.split_once('=').unwrap_or((text.as_str(), ""));
-    FieldName::parse(name).map_err(|error| {
+    let (name, value) = pair(text)?;
+    FieldName::parse(&name).map_err(|error| {
         format!("{error}; write an ECS name such as user.name=zoe, or labels.<name>=zoe")
     })?;
-    Ok((name.to_owned(), value.to_owned()))
+    Ok((name, value))
 }
 
 pub(super) fn run(arguments: &TapArguments) -> Result<u8> {

@@ -17,9 +17,9 @@ pub(super) fn usage(message: impl Display) -> anyhow::Error {
 }
 
 /// `NAME=VALUE`.
-pub(super) fn pair(text: &str) -> Result<String, String> {
+pub(super) fn pair(text: &str) -> Result<(String, String), String> {
     match text.split_once('=') {
-        Some((name, _)) if !name.is_empty() => Ok(text.to_owned()),
+        Some((name, value)) if !name.is_empty() => Ok((name.to_owned(), value.to_owned())),
         _ => Err("it is not NAME=VALUE".to_owned()),
     }
 }
@@ -99,7 +99,9 @@ mod tests {
 
     #[test]
     fn pairs_have_a_name() {
-        assert!(pair("a=").is_ok() && pair("a=b=c").is_ok());
+        let read = |text| pair(text).ok();
+        assert_eq!(read("a="), Some(("a".to_owned(), String::new())));
+        assert_eq!(read("a=b=c"), Some(("a".to_owned(), "b=c".to_owned())));
         assert!(pair("a").is_err() && pair("=b").is_err());
     }
 }

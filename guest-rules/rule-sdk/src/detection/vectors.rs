@@ -25,7 +25,7 @@ mod page;
 mod states;
 
 pub use page::check_page;
-pub use states::{check_states, writes};
+pub use states::{check_states, check_whereabouts_written, writes};
 
 /// Why vectors could not be read or did not hold.
 #[derive(Debug, thiserror::Error)]

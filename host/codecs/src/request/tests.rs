@@ -30,7 +30,17 @@ fn settings() -> RequestSettings {
 }
 
 fn decode(target: &str, headers: &[(&str, &[u8])], body: &[u8], body_truncated: bool) -> Event {
-    let codec = RequestCodec::new(&settings(), key()).unwrap();
+    decode_with(&settings(), target, headers, body, body_truncated)
+}
+
+fn decode_with(
+    settings: &RequestSettings,
+    target: &str,
+    headers: &[(&str, &[u8])],
+    body: &[u8],
+    body_truncated: bool,
+) -> Event {
+    let codec = RequestCodec::new(settings, key()).unwrap();
     let mut event = Event::new();
     let view = RequestView {
         method: "POST",
@@ -148,23 +158,9 @@ fn who_it_was_is_read_only_where_the_application_checks() {
         login_paths: vec!["/api/login".into()],
         ..settings()
     };
-    let codec = RequestCodec::new(&settings, key()).unwrap();
     let named = |target: &str| {
-        let mut event = Event::new();
         let headers: [(&str, &[u8]); 1] = [("cookie", b"MMUSERID=victim")];
-        codec.decode(
-            RequestView {
-                method: "POST",
-                target,
-                version: "1.1",
-                headers: &mut headers.iter().copied(),
-                body: br#"{"login_id":"zoe"}"#,
-                body_truncated: false,
-                peer: None,
-                received: 1,
-            },
-            &mut event,
-        );
+        let event = decode_with(&settings, target, &headers, br#"{"login_id":"zoe"}"#, false);
         [Field::UserName, Field::UserId].map(|field| event.get(field).is_some())
     };
     assert_eq!(named("/api/posts"), [false, true], "a session is checked");
@@ -357,23 +353,7 @@ fn a_cookie_is_kept_in_clear_only_where_the_operator_says_so() {
         user_id: places(&["plain-cookie:MMUSERID"]),
         ..RequestSettings::default()
     };
-    let codec = RequestCodec::new(&plain, PseudonymKey::new([7; 32])).unwrap();
-    let mut event = Event::new();
-    let cookie: &[u8] = b"MMUSERID=u1";
-    let list = [("cookie", cookie)];
-    codec.decode(
-        RequestView {
-            method: "GET",
-            target: "/",
-            version: "1.1",
-            headers: &mut list.iter().copied(),
-            body: b"",
-            body_truncated: false,
-            peer: None,
-            received: 1,
-        },
-        &mut event,
-    );
+    let event = decode_with(&plain, "/", &[("cookie", b"MMUSERID=u1")], b"", false);
     assert_eq!(event.get(Field::UserId), Some("u1"));
     for secret in ["plain-cookie:MMAUTHTOKEN", "plain-cookie:sid"] {
         let settings = RequestSettings {
@@ -393,7 +373,6 @@ fn what_a_site_calls_secret_in_paths_does_not_enter() {
         secret_paths: vec!["/reset/{token}".to_owned()],
         ..RequestSettings::default()
     };
-    let codec = RequestCodec::new(&settings, key()).unwrap();
     let headers: [(&str, &[u8]); 2] = [
         (
             "X-Original-URI",
@@ -401,18 +380,7 @@ fn what_a_site_calls_secret_in_paths_does_not_enter() {
         ),
         ("Referer", b"https://a.example/reset/hush-hush/"),
     ];
-    let mut event = Event::new();
-    let view = RequestView {
-        method: "GET",
-        target: "/mirror",
-        version: "1.1",
-        headers: &mut headers.iter().copied(),
-        body: b"",
-        body_truncated: false,
-        peer: None,
-        received: 1_000,
-    };
-    codec.decode(view, &mut event);
+    let event = decode_with(&settings, "/mirror", &headers, b"", false);
     assert_eq!(event.own(Field::UrlPath), Some("/app/reset/REDACTED"));
     let referrer = event.own(Field::HttpRequestReferrer);
     assert_eq!(referrer, Some("https://a.example/reset/REDACTED"));
@@ -433,21 +401,13 @@ fn decode_secret(target: &str, referrer: &str) -> Event {
         secret_paths: vec!["/users/{name}".to_owned()],
         ..RequestSettings::default()
     };
-    let codec = RequestCodec::new(&settings, key()).unwrap();
-    let headers = [("referer", referrer.as_bytes())];
-    let mut event = Event::new();
-    let view = RequestView {
-        method: "GET",
+    decode_with(
+        &settings,
         target,
-        version: "1.1",
-        headers: &mut headers.iter().copied(),
-        body: b"",
-        body_truncated: false,
-        peer: None,
-        received: 1_000,
-    };
-    codec.decode(view, &mut event);
-    event
+        &[("referer", referrer.as_bytes())],
+        b"",
+        false,
+    )
 }
 
 #[test]

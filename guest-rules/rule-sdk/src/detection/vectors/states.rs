@@ -66,6 +66,35 @@ pub fn writes<R: Rule>(events: &[TestEvent]) -> Result<Vec<bool>, String> {
     Ok(events.iter().map(one).collect())
 }
 
+/// Events of a user who stays where they are, once a minute new, with another
+/// session in between, and one of them late; a rule about whereabouts must
+/// write its state at what is new and at nothing else.
+///
+/// # Errors
+/// Says which events were written.
+pub fn check_whereabouts_written<R: Rule>() -> Result<(), String> {
+    let seen = |minutes: f64| {
+        TestEvent::new("zoe", minutes)
+            .from("192.0.2.7")
+            .at(50.0, 14.0, 10.0)
+            .session("s1")
+            .user_agent("Firefox/Linux")
+    };
+    let events = [
+        seen(0.0),
+        seen(0.5),
+        seen(0.9).session("s2"),
+        seen(0.95),
+        seen(1.9),
+        seen(0.5),
+    ];
+    let written = writes::<R>(&events)?;
+    if written == [true, false, true, false, true, false] {
+        return Ok(());
+    }
+    Err(format!("written at {written:?}"))
+}
+
 fn bytes_of(state: &impl State) -> Vec<u8> {
     let mut bytes = Vec::new();
     state.encode(&mut bytes);
