@@ -67,13 +67,15 @@ audit: ## Licences, sources, bans and known holes of the dependencies, with carg
 	@command -v cargo-deny >/dev/null || { echo "cargo-deny is missing; install it: cargo install --locked cargo-deny" >&2; exit 1; }
 	$(CARGO) deny --workspace --all-features $(if $(OFFLINE),--offline) check $(if $(OFFLINE),,advisories) licenses bans sources
 
-BENCHES := rule_path mirror enrich nginx_line mapping mattermost_audit commit lines
-bench: build ## Every bench of the README, one after the other (half an hour; needs wrk)
+BENCHES := rule_path mirror enrich nginx_line json_line mapping mattermost_audit commit lines neighbours
+bench: build fixtures ## Every bench of the README but the outage, one after the other (an hour; needs wrk)
 	SIDEWATCH_RULES=$(abspath $(TARGET)/rules) $(CARGO) bench --workspace $(addprefix --bench ,$(BENCHES))
 	deploy/bench/contract.sh
 	deploy/bench/replay.sh
 	deploy/bench/archivematica.sh
 	deploy/bench/load.sh
+	deploy/bench/durable.sh
+	deploy/bench/neighbours.sh
 	deploy/bench/mapping.sh
 
 KILLS ?= 1000
