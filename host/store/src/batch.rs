@@ -11,6 +11,7 @@ use sidewatch_event::record::{Dictionary, Shared};
 use sidewatch_event::wire::{Reader, put_bytes, put_integer, put_signed};
 use sidewatch_event::{Delivery, Event};
 
+use crate::lost::LossReason;
 use crate::progress::Progress;
 use crate::recovery::Parked;
 
@@ -27,6 +28,8 @@ pub(crate) const RECORDS: u8 = 8;
 pub(crate) const ADDRESSEES: u8 = 9;
 /// The first frame of those written with it under one sync.
 pub(crate) const GROUP: u8 = 10;
+/// Losses of the sinks by reason, in the order of [`PROGRESS`].
+pub(crate) const LOSSES: u8 = 12;
 
 /// A record and the sinks it goes to: bit 0 is the first sink.
 #[derive(Debug, Clone)]
@@ -132,6 +135,8 @@ pub struct Batch {
     pub positions: Vec<(u128, u64)>,
     /// Identifiers of halves that no longer wait.
     pub unparked: Vec<u128>,
+    /// Losses its records tell of: sink, reason, how many.
+    pub told: Vec<(String, LossReason, u64)>,
     /// Handed back once the batch is in safety.
     pub receipt: u64,
     /// Nothing more will be committed: sinks may end when they are done.
@@ -171,6 +176,7 @@ impl Batch {
             && self.positions.is_empty()
             && self.unparked.is_empty()
             && self.parked.is_empty()
+            && self.told.is_empty()
     }
 
     /// Appends the batch's own sections.
@@ -262,6 +268,14 @@ pub(crate) fn read_sinks(mut reader: Reader<'_>) -> Vec<String> {
 
 pub(crate) fn read_progress(mut reader: Reader<'_>) -> Vec<Progress> {
     std::iter::from_fn(|| Progress::read(&mut reader)).collect()
+}
+
+pub(crate) fn read_losses(mut reader: Reader<'_>, sinks: &mut [Progress]) {
+    for progress in sinks {
+        if progress.read_losses(&mut reader).is_none() {
+            return;
+        }
+    }
 }
 
 pub(crate) fn read_parked(mut reader: Reader<'_>) -> Option<Vec<Parked>> {

@@ -239,7 +239,7 @@ impl Worker {
             length: 0,
             sizes: Vec::with_capacity(group.len()),
             first: self.next,
-            progress: self.shared.lock().progress.clone(),
+            progress: self.shared.lock().progress_to_write(),
         };
         let replay_from = self.replay_from();
         if self.journal.needs_segment(self.segment_bytes) {
@@ -263,6 +263,12 @@ impl Worker {
                     progress.offered += (outgoing.sinks >> bit) & 1;
                 }
             }
+            for (sink, reason, records) in &batch.told {
+                let of_sinks = self.shared.policies.iter().zip(&mut written.progress);
+                for (_, progress) in of_sinks.filter(|(policy, _)| policy.name == *sink) {
+                    progress.told.add(*reason, *records);
+                }
+            }
             self.summarise(&written.progress, replay_from);
             batch.write(&mut self.scratch, &mut self.buffer);
             frame::finish(&mut self.buffer, start, sequence);
@@ -283,6 +289,11 @@ impl Worker {
         });
         section(&mut self.buffer, batch::PROGRESS, |out| {
             progress.iter().for_each(|progress| progress.write(out));
+        });
+        section(&mut self.buffer, batch::LOSSES, |out| {
+            progress
+                .iter()
+                .for_each(|progress| progress.write_losses(out));
         });
         section(&mut self.buffer, batch::REPLAY_FROM, |out| {
             sidewatch_event::wire::put_integer(out, replay_from);
@@ -325,9 +336,11 @@ impl Worker {
                 open.bytes = written.length;
                 open.addressees |= addressees;
             }
-            // Sinks have gone on meanwhile; only what was offered is ours.
+            // Sinks have gone on meanwhile; only what was offered and told is
+            // ours.
             for (progress, written) in state.progress.iter_mut().zip(&written.progress) {
                 progress.offered = written.offered;
+                progress.told = written.told;
             }
             for frame in frames {
                 state.publish(frame, self.window_bytes);

@@ -12,8 +12,10 @@
 //! - nothing is acknowledged before the sync; a segment whose sync failed is
 //!   never written to again, and what was in doubt is written anew;
 //! - a frame counts once: frames of a segment end where the next one begins;
-//! - a sink's records leave the journal when the sink has finished them, its
-//!   [`Policy`] dropped them, or the sink was removed from the configuration;
+//! - a sink's records leave the journal when the sink has finished them or its
+//!   [`Policy`] dropped them; one that is configured no more keeps what waits
+//!   for it until that is too much or is given up;
+//! - every loss has its reason, and is in the journal until it was told;
 //! - damage costs the damaged frames, is counted, and never prevents a start.
 
 mod batch;
@@ -26,6 +28,7 @@ mod full;
 mod index;
 mod journal;
 mod lock;
+mod lost;
 mod outbox;
 mod progress;
 mod recovery;
@@ -40,6 +43,7 @@ pub use batch::{Batch, Outgoing, StateChanges, StoredState};
 pub use commit::{Closed, Committer};
 pub use dead_letters::{DeadLetter, DeadLetters};
 pub use error::StoreError;
+pub use lost::{LossReason, Lost};
 pub use outbox::{Outbox, Settled};
 pub use progress::{Policy, Progress, WhenFull};
 pub use recovery::{Parked, Recovered};

@@ -12,9 +12,10 @@ use tokio::sync::watch;
 
 use crate::batch::{self, Outgoing, read_records, sections};
 use crate::error::StoreError;
+use crate::lost::LossReason;
 use crate::progress::{Cursor, Progress};
 use crate::segment;
-use crate::shared::{Shared, State};
+use crate::shared::{Fate, Shared, State};
 
 /// Frames for others that are passed over while something is at hand.
 const STEPS_AT_HAND: usize = 64;
@@ -49,8 +50,6 @@ pub struct Outbox {
     committed: watch::Receiver<u64>,
     /// The next record to give out.
     at: Cursor,
-    /// Places after the records given out and not settled.
-    given: VecDeque<Cursor>,
     walk: Option<OwnedWalk>,
     read: Option<FromFile>,
     /// Records were last looked for in the files.
@@ -90,7 +89,6 @@ impl Outbox {
             name: name.unwrap_or_default(),
             committed,
             at: at.unwrap_or_default(),
-            given: VecDeque::new(),
             walk: None,
             read: None,
             behind: true,
@@ -108,15 +106,6 @@ impl Outbox {
     pub fn progress(&self) -> Progress {
         let state = self.shared.lock();
         state.progress.get(self.sink).copied().unwrap_or_default()
-    }
-
-    /// Records it lost in this run because the disk was full; they are among
-    /// those dropped.
-    #[must_use]
-    pub fn lost_to_full_disk(&self) -> u64 {
-        let state = self.shared.lock();
-        let losses = state.losses.get(self.sink);
-        losses.map_or(0, |losses| losses.disk_full)
     }
 
     /// Waits for records and appends up to `limit` of them, oldest first. Adds
@@ -228,6 +217,7 @@ impl Outbox {
             return Place::End;
         }
         let before = into.len();
+        let mut places = Vec::new();
         let first = state
             .window
             .partition_point(|frame| frame.sequence < self.at.sequence);
@@ -254,7 +244,7 @@ impl Outbox {
                     sequence: frame.sequence,
                     record: record + 1,
                 };
-                self.given.push_back(self.at);
+                places.push(self.at);
             }
             if full {
                 break;
@@ -270,8 +260,8 @@ impl Outbox {
                 record: 0,
             };
         }
-        if into.len() > before {
-            state.set_given(self.sink, self.given.len(), self.at);
+        if !places.is_empty() {
+            state.give(self.sink, places);
             return Place::Found;
         }
         self.pass_over(&mut state);
@@ -280,8 +270,9 @@ impl Outbox {
 
     /// Nothing before our place is for us any more: it need not be kept.
     fn pass_over(&self, state: &mut State) {
+        let free_hands = state.given.get(self.sink).is_none_or(VecDeque::is_empty);
         if let Some(progress) = state.progress.get_mut(self.sink)
-            && self.given.is_empty()
+            && free_hands
         {
             progress.cursor = self.at;
         }
@@ -305,12 +296,12 @@ impl Outbox {
 
     /// `before` records were offered before our place.
     fn account(&self, state: &mut State, before: u64) {
-        let lifted = state.lifted.get(self.sink).copied().unwrap_or_default();
+        let hands = state.given.get(self.sink).into_iter().flatten();
+        let held = hands.filter(|one| one.fate != Fate::OfferedAgain).count();
         let Some(progress) = state.progress.get_mut(self.sink) else {
             return;
         };
-        let held = (self.given.len() as u64).saturating_sub(lifted);
-        let seen = progress.offered - progress.waiting() + held;
+        let seen = progress.ended() + held as u64;
         let missing = before.saturating_sub(seen);
         if missing > 0 {
             tracing::error!(
@@ -318,37 +309,41 @@ impl Outbox {
                 missing,
                 "records were lost to damage of the journal"
             );
-            progress.damaged += missing;
+            progress.lost.add(LossReason::Damaged, missing);
             state.progress_changed = true;
         }
     }
 
     /// Says what became of the oldest records given out.
     pub fn settle(&mut self, settled: Settled) {
-        let finished = settled.finished.min(self.given.len());
-        let Some(last) = self.given.drain(..finished).next_back() else {
+        let mut state = self.shared.lock();
+        let Some(given) = state.given.get_mut(self.sink) else {
             return;
         };
-        let mut state = self.shared.lock();
-        state.set_given(self.sink, self.given.len(), self.at);
-        let lifted = state.lifted.get(self.sink).copied().unwrap_or_default();
-        let Some(progress) = state.progress.get_mut(self.sink) else {
+        let mut last = None;
+        let mut finished = 0;
+        for one in given.drain(..settled.finished.min(given.len())) {
+            last = Some(one.after);
+            // Those offered again are counted when they come again.
+            finished += u64::from(one.fate != Fate::OfferedAgain);
+        }
+        let (Some(last), Some(progress)) = (last, state.progress.get_mut(self.sink)) else {
             return;
         };
         // What is older than these may have been dropped meanwhile.
         progress.cursor = progress.cursor.max(last);
-        // Those offered again are counted when they come again.
-        let again = lifted.min(finished as u64);
-        let finished = finished as u64 - again;
         let filtered = (settled.filtered as u64).min(finished);
         let rejected = (settled.rejected as u64).min(finished - filtered);
         progress.filtered += filtered;
         progress.rejected += rejected;
         progress.delivered += finished - filtered - rejected;
-        if let Some(lifted) = state.lifted.get_mut(self.sink) {
-            *lifted -= again;
-        }
         state.progress_changed = true;
+    }
+}
+
+impl Drop for Outbox {
+    fn drop(&mut self) {
+        self.shared.lock().let_go(self.sink);
     }
 }
 

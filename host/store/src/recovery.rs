@@ -9,8 +9,11 @@ use sidewatch_event::Event;
 use crate::batch::{self, sections};
 use crate::error::{StoreError, at};
 use crate::frame::FrameReader;
-use crate::progress::Progress;
+use crate::progress::{Cursor, Progress};
 use crate::segment::{self, Segment, Summary, Walk};
+
+/// Most sinks: a record has a bit for each.
+pub(crate) const MOST_SINKS: usize = 64;
 
 /// Half of a request that waited for the other one.
 #[derive(Debug)]
@@ -35,8 +38,11 @@ pub struct Recovered {
     pub missing_frames: u64,
     /// Where a damaged database was put.
     pub damaged_database: Option<PathBuf>,
-    /// Sinks that are configured no more, and how many records waited.
+    /// Sinks that are configured no more, and how many records wait for them.
     pub removed_sinks: Vec<(String, u64)>,
+    /// Such sinks there was no place left for, and how many records were given
+    /// up for it.
+    pub given_up: Vec<(String, u64)>,
 }
 
 /// What the journal says.
@@ -148,37 +154,55 @@ fn beginning(directory: &Path, segments: &[Segment]) -> Result<(u64, u64), Store
     Ok((0, 0))
 }
 
-/// Gives every configured sink its progress, and names those that are gone.
-pub(crate) fn assign_progress(
-    summary: &Summary,
-    names: &[&str],
-    next: u64,
-) -> (Vec<Progress>, Vec<(String, u64)>) {
+/// The sinks of a store as it goes on.
+#[derive(Debug, Default)]
+pub(crate) struct Sinks {
+    /// Of the configured ones, then of those something is left of.
+    pub(crate) progress: Vec<Progress>,
+    /// The names of the latter.
+    pub(crate) left: Vec<String>,
+    /// Sinks there was no place left for, and how many records waited.
+    pub(crate) given_up: Vec<(String, u64)>,
+}
+
+/// Gives every configured sink its progress. One that is configured no more
+/// stays as long as something waits for it or a loss of it was not told.
+pub(crate) fn assign_progress(summary: &Summary, names: &[&str], next: u64) -> Sinks {
+    let end = Cursor {
+        sequence: next,
+        record: 0,
+    };
     let known: HashMap<&str, &Progress> = summary
         .sinks
         .iter()
         .map(String::as_str)
         .zip(&summary.progress)
         .collect();
-    let progress = names
-        .iter()
-        .map(|name| {
-            known.get(name).map_or_else(
-                || {
-                    let mut fresh = Progress::default();
-                    fresh.cursor.sequence = next;
-                    fresh
-                },
-                |progress| **progress,
-            )
+    let of = |name: &&str| {
+        let known = known.get(name).map(|known| **known);
+        known.unwrap_or(Progress {
+            cursor: end,
+            ..Progress::default()
         })
-        .collect();
-    let removed = summary
-        .sinks
-        .iter()
-        .zip(&summary.progress)
-        .filter(|(name, _)| !names.contains(&name.as_str()))
-        .map(|(name, progress)| (name.clone(), progress.waiting()))
-        .collect();
-    (progress, removed)
+    };
+    let mut sinks = Sinks {
+        progress: names.iter().map(of).collect(),
+        ..Sinks::default()
+    };
+    for (name, progress) in summary.sinks.iter().zip(&summary.progress) {
+        let waiting = progress.waiting();
+        if names.contains(&name.as_str()) || (waiting == 0 && !progress.has_untold()) {
+            continue;
+        }
+        if sinks.progress.len() >= MOST_SINKS {
+            sinks.given_up.push((name.clone(), waiting));
+            continue;
+        }
+        sinks.left.push(name.clone());
+        sinks.progress.push(Progress {
+            cursor: if waiting == 0 { end } else { progress.cursor },
+            ..*progress
+        });
+    }
+    sinks
 }

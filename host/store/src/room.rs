@@ -8,9 +8,10 @@ use sidewatch_event::Delivery;
 
 use crate::batch::{self, Outgoing, read_records, sections};
 use crate::error::StoreError;
+use crate::lost::LossReason;
 use crate::progress::{Cursor, WhenFull};
 use crate::segment::{self, Segment, Walk};
-use crate::shared::{Losses, Shared, State};
+use crate::shared::{Fate, Losses, Shared, State};
 
 /// Bytes a finding takes beside its event, roughly.
 const FINDING: usize = 1024;
@@ -49,16 +50,51 @@ fn excess(shared: &Shared, state: &State, sink: usize) -> Option<Excess> {
 pub(crate) fn enforce(shared: &Shared) -> Result<bool, StoreError> {
     let mut wait = false;
     for sink in 0..shared.policies.len() {
-        let found = excess(shared, &shared.lock(), sink);
+        let is_configured = sink < shared.configured;
+        let found = {
+            let mut state = shared.lock();
+            if !is_configured {
+                pass_to_end(&mut state, sink);
+            }
+            excess(shared, &state, sink)
+        };
+        let reason = match is_configured {
+            true => LossReason::BufferFull,
+            false => LossReason::SinkRemoved,
+        };
         match found {
             None => {}
             Some(Excess::Wait) => wait = true,
-            Some(Excess::DropBefore(first)) => {
-                drop_before(shared, sink, first, Reason::BufferFull)?
-            }
+            Some(Excess::DropBefore(first)) => drop_before(shared, sink, first, reason)?,
         }
     }
     Ok(wait)
+}
+
+/// A sink that is configured no more and has nothing left keeps no file back.
+fn pass_to_end(state: &mut State, sink: usize) {
+    let end = state.last + 1;
+    if let Some(progress) = state.progress.get_mut(sink)
+        && progress.waiting() == 0
+    {
+        progress.cursor = Cursor {
+            sequence: end,
+            record: 0,
+        };
+    }
+}
+
+/// Gives up what waits for a sink that is configured no more. How much it was.
+pub(crate) fn give_up(shared: &Shared, sink: usize) -> u64 {
+    let mut state = shared.lock();
+    let Some(progress) = state.progress.get_mut(sink) else {
+        return 0;
+    };
+    let waiting = progress.waiting();
+    progress.lost.add(LossReason::SinkRemoved, waiting);
+    state.progress_changed = true;
+    pass_to_end(&mut state, sink);
+    waiting
 }
 
 /// The disk is full: sinks that may lose records lose the oldest, `bytes` of
@@ -76,7 +112,7 @@ pub(crate) fn shed(shared: &Shared, bytes: u64, oldest_parked: u64) -> Result<()
         (target, behind)
     };
     for sink in behind {
-        drop_before(shared, sink, target, Reason::DiskFull)?;
+        drop_before(shared, sink, target, LossReason::DiskFull)?;
     }
     Ok(())
 }
@@ -104,14 +140,13 @@ fn shed_before(shared: &Shared, state: &State, bytes: u64, oldest_parked: u64) -
     target.min(state.segment_of(kept.unwrap_or(u64::MAX)))
 }
 
-/// Why records are dropped.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Reason {
-    BufferFull,
-    DiskFull,
-}
-
-fn drop_before(shared: &Shared, sink: usize, first: u64, reason: Reason) -> Result<(), StoreError> {
+/// A sink loses its records before the segment that begins with `first`.
+fn drop_before(
+    shared: &Shared,
+    sink: usize,
+    first: u64,
+    reason: LossReason,
+) -> Result<(), StoreError> {
     let Some(policy) = shared.policies.get(sink) else {
         return Ok(());
     };
@@ -134,47 +169,52 @@ fn drop_before(shared: &Shared, sink: usize, first: u64, reason: Reason) -> Resu
         Vec::new()
     };
     let mut state = shared.lock();
-    // What the sink has in its hands is not dropped: it will say what became
-    // of it. Findings are offered again all the same, or they were lost if the
-    // process ended before; at worst they are delivered twice.
-    let (held, held_to) = state.given.get(sink).copied().unwrap_or_default();
-    let lifted = state.lifted.get(sink).copied().unwrap_or_default();
-    let Some(progress) = state.progress.get_mut(sink) else {
+    let State {
+        given, progress, ..
+    } = &mut *state;
+    let (Some(given), Some(progress)) = (given.get_mut(sink), progress.get_mut(sink)) else {
         return Ok(());
     };
     if progress.cursor.sequence >= first {
         return Ok(());
     }
-    let ended = progress.offered - progress.waiting();
-    let in_hands = findings.iter().filter(|(cursor, _)| *cursor < held_to);
-    let lifts = lifted == 0 && held > 0 && in_hands.count() as u64 == held;
-    let still = if lifts { 0 } else { held - lifted };
-    let skipped = offered.map_or(0, |offered| offered.saturating_sub(ended + still));
-    let from = if lifts {
-        progress.cursor
-    } else {
-        progress.cursor.max(held_to)
-    };
+    // What the sink has in its hands is not dropped yet: it will say what
+    // became of it, or it is lost with the process. Findings are offered again
+    // all the same; at worst they are delivered twice.
+    let mut held = 0;
+    let mut held_findings = 0;
+    for one in given.iter_mut().filter(|one| one.after.sequence < first) {
+        held += u64::from(one.fate != Fate::OfferedAgain);
+        if one.fate == Fate::Kept {
+            let is_finding = findings
+                .binary_search_by_key(&one.after, |(place, _)| place.after())
+                .is_ok();
+            held_findings += u64::from(is_finding);
+            one.fate = match is_finding {
+                true => Fate::OfferedAgain,
+                false => Fate::Dropped(reason),
+            };
+        }
+    }
+    let skipped = offered.map_or(0, |offered| offered.saturating_sub(progress.ended() + held));
+    let cursor = progress.cursor;
     let kept: Vec<_> = findings
         .into_iter()
-        .filter(|(cursor, _)| *cursor >= from)
+        .filter(|(place, _)| *place >= cursor)
         .map(|(_, delivery)| Outgoing {
             delivery,
             sinks: 1 << sink,
         })
         .collect();
     let moved = kept.len() as u64;
-    let dropped = skipped.saturating_sub(moved);
+    let dropped = skipped.saturating_sub(moved - held_findings);
     progress.moved += moved;
-    progress.dropped += dropped;
+    progress.lost.add(reason, dropped);
     progress.cursor = Cursor {
         sequence: first,
         record: 0,
     };
     state.progress_changed = true;
-    if let Some(all) = state.lifted.get_mut(sink).filter(|_| lifts) {
-        *all = held;
-    }
     state.carried_total += moved;
     state.carried.extend(kept);
     if let Some(losses) = state.losses.get_mut(sink) {
@@ -184,10 +224,7 @@ fn drop_before(shared: &Shared, sink: usize, first: u64, reason: Reason) -> Resu
 }
 
 /// Counts a loss, and says so, though not for every segment that goes.
-fn tell(losses: &mut Losses, sink: &str, dropped: u64, kept: u64, reason: Reason) {
-    if reason == Reason::DiskFull {
-        losses.disk_full += dropped;
-    }
+fn tell(losses: &mut Losses, sink: &str, dropped: u64, kept: u64, reason: LossReason) {
     losses.untold += dropped;
     losses.untold_kept += kept;
     if losses.untold == 0 || losses.told.is_some_and(|told| told.elapsed() < TOLD_EVERY) {
@@ -197,8 +234,9 @@ fn tell(losses: &mut Losses, sink: &str, dropped: u64, kept: u64, reason: Reason
     let dropped = std::mem::take(&mut losses.untold);
     let findings_kept = std::mem::take(&mut losses.untold_kept);
     let why = match reason {
-        Reason::BufferFull => "too much waits for this sink",
-        Reason::DiskFull => "the disk is full",
+        LossReason::DiskFull => "the disk is full",
+        LossReason::SinkRemoved => "this sink is configured no more",
+        LossReason::BufferFull | LossReason::Damaged => "too much waits for this sink",
     };
     tracing::warn!(
         sink,
@@ -219,8 +257,18 @@ fn offered_before(
     let mut walk = Walk::new(&shared.directory, segments.to_vec(), first);
     walk.next(|_, payload| {
         let summary = segment::summary(payload);
-        let bit = summary.sinks.iter().position(|name| name == sink);
-        offered = bit.and_then(|bit| Some(summary.progress.get(bit)?.offered));
+        let Some(bit) = summary.sinks.iter().position(|name| name == sink) else {
+            return;
+        };
+        // Its first frame has none of its own; should that be damaged, we are
+        // at another one.
+        let own = sections(payload)
+            .filter(|(tag, _)| *tag == batch::RECORDS)
+            .flat_map(|(_, reader)| read_records(reader).unwrap_or_default())
+            .filter(|record| record.sinks >> bit & 1 == 1)
+            .count();
+        let known = summary.progress.get(bit);
+        offered = known.map(|known| known.offered.saturating_sub(own as u64));
     })?;
     Ok(offered)
 }

@@ -70,6 +70,7 @@ pub(crate) fn summary(payload: &[u8]) -> Summary {
         match tag {
             batch::SINKS => summary.sinks = batch::read_sinks(reader),
             batch::PROGRESS => summary.progress = batch::read_progress(reader),
+            batch::LOSSES => batch::read_losses(reader, &mut summary.progress),
             batch::REPLAY_FROM => summary.replay_from = reader.integer().unwrap_or(0),
             batch::GROUP => summary.group = reader.integer(),
             batch::ADDRESSEES => summary.addressees = reader.integer(),

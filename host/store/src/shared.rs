@@ -8,6 +8,7 @@ use std::time::Instant;
 use tokio::sync::watch;
 
 use crate::batch::Outgoing;
+use crate::lost::{LossReason, Lost};
 use crate::progress::{Cursor, Policy, Progress};
 use crate::segment::Segment;
 
@@ -17,6 +18,26 @@ pub(crate) struct Committed {
     pub(crate) sequence: u64,
     pub(crate) records: Vec<Outgoing>,
     pub(crate) bytes: usize,
+}
+
+/// A record a sink has in its hands.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Given {
+    /// The place after it.
+    pub(crate) after: Cursor,
+    pub(crate) fate: Fate,
+}
+
+/// What becomes of such a record if the process ends before the sink finished
+/// it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Fate {
+    /// It is in the journal and given out again.
+    Kept,
+    /// Its place was dropped, but it was offered again and counted as moved.
+    OfferedAgain,
+    /// Its place was dropped: it is lost.
+    Dropped(LossReason),
 }
 
 #[derive(Debug, Default)]
@@ -29,11 +50,8 @@ pub(crate) struct State {
     /// The last committed frame.
     pub(crate) last: u64,
     pub(crate) progress: Vec<Progress>,
-    /// Records a sink has in its hands, and the place after the last of them.
-    pub(crate) given: Vec<(u64, Cursor)>,
-    /// How many of those, the oldest, were offered again because their place in
-    /// the journal went: findings, which must not be lost with the process.
-    pub(crate) lifted: Vec<u64>,
+    /// By sink, the records it has in its hands, oldest first.
+    pub(crate) given: Vec<VecDeque<Given>>,
     /// Progress not yet in any frame.
     pub(crate) progress_changed: bool,
     pub(crate) segments: VecDeque<Segment>,
@@ -41,15 +59,13 @@ pub(crate) struct State {
     pub(crate) carried: Vec<Outgoing>,
     /// How many were ever put there.
     pub(crate) carried_total: u64,
-    /// By sink, what was dropped in this run.
+    /// By sink, what is to be said of its losses in the log.
     pub(crate) losses: Vec<Losses>,
 }
 
-/// What a sink lost in this run because it was too far behind.
+/// What a sink lost because it was too far behind.
 #[derive(Debug, Default, Clone)]
 pub(crate) struct Losses {
-    /// Records dropped because the disk was full.
-    pub(crate) disk_full: u64,
     /// Records dropped since it was last said.
     pub(crate) untold: u64,
     /// Findings kept since it was last said.
@@ -61,7 +77,10 @@ pub(crate) struct Losses {
 #[derive(Debug)]
 pub(crate) struct Shared {
     pub(crate) directory: std::path::PathBuf,
+    /// Those of the configured sinks, then those of sinks something is left of.
     pub(crate) policies: Vec<Policy>,
+    /// How many of them are configured.
+    pub(crate) configured: usize,
     pub(crate) state: Mutex<State>,
     /// The last committed frame; closed when the committing thread ended.
     pub(crate) committed: watch::Sender<u64>,
@@ -132,11 +151,35 @@ impl State {
             .saturating_sub(self.bytes_from(first))
     }
 
-    /// A sink has these records in its hands.
-    pub(crate) fn set_given(&mut self, sink: usize, records: usize, to: Cursor) {
+    /// A sink has these records in its hands, by the places after them.
+    pub(crate) fn give(&mut self, sink: usize, records: Vec<Cursor>) {
         if let Some(given) = self.given.get_mut(sink) {
-            *given = (records as u64, to);
+            given.extend(records.into_iter().map(|after| Given {
+                after,
+                fate: Fate::Kept,
+            }));
         }
+    }
+
+    /// A sink will not say what became of the records it has in its hands.
+    pub(crate) fn let_go(&mut self, sink: usize) {
+        let hands = self.given.get_mut(sink).map(std::mem::take);
+        let Some(progress) = self.progress.get_mut(sink) else {
+            return;
+        };
+        let lost = lost_with(hands.iter().flatten());
+        self.progress_changed |= lost.sum() > 0;
+        progress.lose(&lost);
+    }
+
+    /// How far the sinks came as it is to be written down: what they have in
+    /// their hands and the journal no longer has ends with the process.
+    pub(crate) fn progress_to_write(&self) -> Vec<Progress> {
+        let mut progress = self.progress.clone();
+        for (progress, given) in progress.iter_mut().zip(&self.given) {
+            progress.lose(&lost_with(given.iter()));
+        }
+        progress
     }
 
     pub(crate) fn publish(&mut self, frame: Committed, most: usize) {
@@ -153,4 +196,15 @@ impl State {
             }
         }
     }
+}
+
+/// What would be lost with these records of a sink's hands.
+fn lost_with<'a>(given: impl Iterator<Item = &'a Given>) -> Lost {
+    let mut lost = Lost::default();
+    for one in given {
+        if let Fate::Dropped(reason) = one.fate {
+            lost.add(reason, 1);
+        }
+    }
+    lost
 }

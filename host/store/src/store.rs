@@ -19,9 +19,10 @@ use crate::index::Index;
 use crate::journal::Journal;
 use crate::lock::DirectoryLock;
 use crate::outbox::Outbox;
-use crate::progress::{Policy, Progress};
-use crate::recovery::{self, Recovered};
+use crate::progress::{Policy, Progress, WhenFull};
+use crate::recovery::{self, Recovered, Sinks};
 use crate::reserve::Reserve;
+use crate::room;
 use crate::segment;
 use crate::shared::{Shared, State};
 
@@ -39,6 +40,8 @@ pub struct StoreSettings {
     pub window_bytes: usize,
     /// The sinks, in the order of the bits of a record.
     pub sinks: Vec<Policy>,
+    /// Bytes of journal that may be kept for a sink that is configured no more.
+    pub left_bytes: u64,
 }
 
 impl StoreSettings {
@@ -50,6 +53,7 @@ impl StoreSettings {
             segment_bytes: 32 << 20,
             window_bytes: 4 << 20,
             sinks,
+            left_bytes: 1 << 30,
         }
     }
 }
@@ -92,7 +96,7 @@ impl Store {
     /// # Errors
     /// The directory cannot be used or is in use.
     pub fn open(settings: StoreSettings) -> Result<(Self, Recovered), StoreError> {
-        if settings.sinks.len() > 64 {
+        if settings.sinks.len() > recovery::MOST_SINKS {
             return Err(StoreError::TooManySinks(settings.sinks.len()));
         }
         let directory = settings.directory;
@@ -125,15 +129,31 @@ impl Store {
             .iter()
             .map(|sink| sink.name.as_str())
             .collect();
-        let (progress, removed_sinks) = recovery::assign_progress(&scanned.summary, &names, next);
+        let Sinks {
+            progress,
+            left,
+            given_up,
+        } = recovery::assign_progress(&scanned.summary, &names, next);
+        let configured = settings.sinks.len();
+        let removed_sinks = left
+            .iter()
+            .cloned()
+            .zip(progress.iter().skip(configured).map(Progress::waiting))
+            .collect();
+        let mut policies = settings.sinks;
+        policies.extend(left.into_iter().map(|name| Policy {
+            name,
+            max_bytes: settings.left_bytes,
+            when_full: WhenFull::DropOldest,
+        }));
         let shared = Arc::new(Shared {
             directory: directory.clone(),
-            policies: settings.sinks,
+            policies,
+            configured,
             state: Mutex::new(State {
                 window_from: next,
                 last: next - 1,
                 given: vec![Default::default(); progress.len()],
-                lifted: vec![0; progress.len()],
                 losses: vec![Default::default(); progress.len()],
                 progress,
                 segments: segments.into(),
@@ -189,6 +209,7 @@ impl Store {
             missing_frames,
             damaged_database,
             removed_sinks,
+            given_up,
         };
         let store = Self {
             shared,
@@ -266,7 +287,30 @@ impl Store {
         Outbox::new(Arc::clone(&self.shared), sink)
     }
 
-    /// The sinks' numbers.
+    /// Sinks that are configured no more, and how many records are kept for
+    /// them.
+    #[must_use]
+    pub fn left(&self) -> Vec<(String, u64)> {
+        let progress = self.progress();
+        progress
+            .into_iter()
+            .skip(self.shared.configured)
+            .map(|(name, progress)| (name, progress.waiting()))
+            .collect()
+    }
+
+    /// Gives up what is kept for a sink that is configured no more. How many
+    /// records that were; none when there is no such sink.
+    #[must_use]
+    pub fn give_up_left(&self, sink: &str) -> Option<u64> {
+        let policies = self.shared.policies.iter();
+        let found = policies
+            .skip(self.shared.configured)
+            .position(|policy| policy.name == sink)?;
+        Some(room::give_up(&self.shared, self.shared.configured + found))
+    }
+
+    /// The numbers of the sinks, those that are configured no more at the end.
     #[must_use]
     pub fn progress(&self) -> Vec<(String, Progress)> {
         let names = self

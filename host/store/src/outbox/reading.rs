@@ -65,6 +65,7 @@ impl Outbox {
             return Ok(false);
         }
         let before = into.len();
+        let mut places = Vec::new();
         let skip = usize::try_from(self.at.record).unwrap_or(usize::MAX);
         let mut full = false;
         for (record, outgoing) in (0..).zip(&read.records).skip(skip) {
@@ -77,7 +78,7 @@ impl Outbox {
             }
             into.push(outgoing.delivery.clone());
             self.at.record = record + 1;
-            self.given.push_back(self.at);
+            places.push(self.at);
         }
         if !full {
             self.at = Cursor {
@@ -86,10 +87,9 @@ impl Outbox {
             };
             self.read = None;
         }
-        if into.len() > before {
-            state.set_given(self.sink, self.given.len(), self.at);
-        }
-        Ok(into.len() > before)
+        let any = !places.is_empty();
+        state.give(self.sink, places);
+        Ok(any)
     }
 
     /// Reads the frame at our place, or the first one after it.

@@ -64,7 +64,7 @@ fn a_flipped_bit_anywhere_in_the_journal_costs_little_and_is_counted() {
         assert!(lost <= 5, "byte {at}: {lost} lost");
         // The newest frame's own records are unknown when it is damaged.
         assert!(
-            after.damaged == lost || before.offered < 100,
+            after.lost.damaged == lost || before.offered < 100,
             "byte {at}: {after:?}, {lost} lost"
         );
         assert_eq!(after.waiting(), 0, "byte {at}: {after:?}");

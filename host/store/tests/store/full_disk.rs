@@ -102,8 +102,8 @@ fn sinks_that_may_lose_records_make_room_and_nobody_else_loses_any() {
     open.committed(batches);
     assert_eq!(seen, numbers(0..u128::from(batches * RECORDS)));
     let dead = open.store.progress()[0].1;
-    assert!(dead.dropped > 0 && dead.damaged == 0, "{dead:?}");
-    assert_eq!(open.outbox(0).lost_to_full_disk(), dead.dropped);
+    assert!(dead.dropped() > 0 && dead.lost.damaged == 0, "{dead:?}");
+    assert_eq!(dead.lost.disk_full, dead.dropped());
     assert!(open.store.status().disk_full);
     assert_eq!(open.store.status().trouble, None);
     open.end();

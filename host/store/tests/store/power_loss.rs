@@ -193,7 +193,7 @@ fn check(disk: &Disk, marks: &[String], what: &str) -> u64 {
     disk.write_to(directory.path());
     let open = Open::with(directory.path(), sinks(), 16 * 1024);
     let progress = open.store.progress()[0].1;
-    assert_eq!(progress.damaged, 0, "{what}");
+    assert_eq!(progress.lost.damaged, 0, "{what}");
     let position = open.recovered.positions.first().map_or(0, |it| it.1);
     assert!(
         position >= acknowledged,

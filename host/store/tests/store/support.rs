@@ -36,11 +36,14 @@ pub(super) struct Open {
 
 impl Open {
     pub(super) fn with(directory: &Path, sinks: Vec<Policy>, segment_bytes: u64) -> Self {
-        let settings = StoreSettings {
+        Self::of(StoreSettings {
             segment_bytes,
             window_bytes: 16 * 1024,
             ..StoreSettings::new(directory.to_owned(), sinks)
-        };
+        })
+    }
+
+    pub(super) fn of(settings: StoreSettings) -> Self {
         let (store, recovered) = Store::open(settings).unwrap();
         let receipts = Arc::new(AtomicU64::new(0));
         let seen = Arc::clone(&receipts);
