@@ -221,7 +221,10 @@ pub fn read_or_make_key(path: &Path) -> std::io::Result<[u8; 32]> {
             let mut key = [0; 32];
             fs::File::open("/dev/urandom")?.read_exact(&mut key)?;
             let temporary = path.with_extension(format!("part-{}", std::process::id()));
-            private_file(&temporary)?.write_all(&key)?;
+            // What is kept under it must not outlive it on a disk.
+            let mut file = private_file(&temporary)?;
+            file.write_all(&key)?;
+            file.sync_all()?;
             // Another process may have been faster: its key counts.
             match fs::hard_link(&temporary, path) {
                 Err(error) if error.kind() != std::io::ErrorKind::AlreadyExists => {
@@ -229,6 +232,9 @@ pub fn read_or_make_key(path: &Path) -> std::io::Result<[u8; 32]> {
                     return Err(error);
                 }
                 _ => fs::remove_file(&temporary)?,
+            }
+            if let Some(directory) = path.parent() {
+                fs::File::open(directory)?.sync_all()?;
             }
             let mut stored = [0; 32];
             fs::File::open(path)?.read_exact(&mut stored)?;

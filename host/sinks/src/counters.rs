@@ -28,6 +28,8 @@ pub struct Counts {
     pub dropped_queue_full: u64,
     /// Records lost because the disk they waited on was full.
     pub dropped_disk_full: u64,
+    /// Records lost because what they waited in was damaged.
+    pub dropped_damaged: u64,
     /// Records still waiting when the grace period at shutdown was over.
     pub dropped_shutdown: u64,
     /// Records waiting or being delivered.
@@ -40,7 +42,10 @@ impl Counts {
     /// Whether every record is accounted for.
     #[must_use]
     pub fn balanced(&self) -> bool {
-        let dropped = self.dropped_queue_full + self.dropped_disk_full + self.dropped_shutdown;
+        let dropped = self.dropped_queue_full
+            + self.dropped_disk_full
+            + self.dropped_damaged
+            + self.dropped_shutdown;
         self.received + self.recovered
             == self.delivered + self.filtered + self.rejected + dropped + self.in_flight
     }
@@ -102,15 +107,20 @@ impl SinkCounters {
         counts.in_flight += records;
     }
 
-    /// Says how many records were dropped in all: because too many waited, and
-    /// because the disk was full.
-    pub fn set_dropped(&self, queue_full: u64, disk_full: u64) {
+    /// Says how many records were dropped in all: because too many waited,
+    /// because the disk was full, and to damage.
+    pub fn set_dropped(&self, queue_full: u64, disk_full: u64, damaged: u64) {
         let counts = &mut self.lock().counts;
-        let more_queue = queue_full.saturating_sub(counts.dropped_queue_full);
-        let more_disk = disk_full.saturating_sub(counts.dropped_disk_full);
-        counts.dropped_queue_full += more_queue;
-        counts.dropped_disk_full += more_disk;
-        counts.in_flight = counts.in_flight.saturating_sub(more_queue + more_disk);
+        let mut more = 0;
+        for (counted, all) in [
+            (&mut counts.dropped_queue_full, queue_full),
+            (&mut counts.dropped_disk_full, disk_full),
+            (&mut counts.dropped_damaged, damaged),
+        ] {
+            more += all.saturating_sub(*counted);
+            *counted = all.max(*counted);
+        }
+        counts.in_flight = counts.in_flight.saturating_sub(more);
     }
 
     /// Counts records put in front of the sink, and how many had to go for it.

@@ -28,7 +28,7 @@ use tokio::net::{TcpListener, UnixListener};
 use tokio::sync::Semaphore;
 
 use crate::lifecycle::request::{RulesHandle, RulesRequest};
-use crate::pipeline::durable::lane;
+use crate::pipeline::lanes::{self, lane};
 use crate::pipeline::taps::Taps;
 
 /// Longest request, in bytes.
@@ -59,6 +59,11 @@ pub enum ControlRequest {
     Replay(Selection),
     /// Removes dead letters.
     Purge(Selection),
+    /// Gives up what is kept for a sink that is configured no more.
+    GiveUp {
+        /// Its name.
+        sink: String,
+    },
     /// The numbers of the sinks.
     Progress,
     /// About the rules in force.
@@ -283,6 +288,12 @@ pub fn answer(store: &Store, request: &ControlRequest) -> Value {
         ControlRequest::List { from, limit, sink } => list(store, *from, *limit, sink.as_deref()),
         ControlRequest::Replay(selection) => replay(store, selection),
         ControlRequest::Purge(selection) => purge(store, selection),
+        ControlRequest::GiveUp { sink } => match lanes::give_up(store, sink) {
+            Some(records) => Ok(json!({ "done": records })),
+            None => Ok(
+                json!({ "error": format!("nothing is kept for a sink `{sink}` that is configured no more; see `sidewatch doctor`") }),
+            ),
+        },
         ControlRequest::Progress => Ok(progress(store)),
         ControlRequest::Rules(_) | ControlRequest::Tap { .. } => {
             return json!({ "error": "no sidecar runs on this data directory" });
@@ -400,15 +411,21 @@ fn progress(store: &Store) -> Value {
                 "delivered": progress.delivered,
                 "filtered": progress.filtered,
                 "rejected": progress.rejected,
-                "dropped": progress.dropped,
+                "dropped": progress.dropped(),
                 "moved": progress.moved,
-                "damaged": progress.damaged,
+                "damaged": progress.lost.damaged,
                 "waiting": progress.waiting(),
             })
         })
         .collect();
+    let removed: Vec<_> = lanes::removed_sinks(store)
+        .into_iter()
+        .filter(|(_, (waiting, _))| *waiting > 0)
+        .map(|(sink, (waiting, _))| json!({ "sink": sink, "waiting": waiting }))
+        .collect();
     let status = store.status();
     json!({
+        "removed_sinks": removed,
         "sinks": sinks,
         "journal_bytes": status.journal_bytes,
         "dead_letters": status.dead_letters,

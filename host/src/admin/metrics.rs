@@ -13,7 +13,7 @@ use prometheus_client::metrics::counter::ConstCounter;
 use prometheus_client::metrics::gauge::ConstGauge;
 use prometheus_client::registry::Registry;
 
-use crate::pipeline::Status;
+use crate::pipeline::{Status, lanes};
 
 /// The exposition text.
 pub(super) fn exposition(status: &Status) -> Result<String, fmt::Error> {
@@ -208,6 +208,7 @@ impl Snapshot {
                 ("rejected", counts.rejected),
                 ("dropped_queue_full", counts.dropped_queue_full),
                 ("dropped_disk_full", counts.dropped_disk_full),
+                ("dropped_damaged", counts.dropped_damaged),
                 ("dropped_shutdown", counts.dropped_shutdown),
                 ("retries", counts.retries),
             ];
@@ -356,7 +357,26 @@ impl Snapshot {
         let now = store.status();
         let gauge = |name, help, value| single(name, help, Kind::Gauge, value);
         let counter = |name, help, value| single(name, help, Kind::Counter, value);
+        let removed = lanes::removed_sinks(store);
+        let of_removed = |value: fn(&(u64, u64)) -> u64| {
+            let removed = removed.iter();
+            removed
+                .map(|(name, numbers)| (vec![("name", name.clone())], value(numbers)))
+                .collect()
+        };
         vec![
+            Family {
+                name: "removed_sink_waiting_records",
+                help: "Records kept for a sink that is configured no more",
+                kind: Kind::Gauge,
+                samples: of_removed(|(waiting, _)| *waiting),
+            },
+            Family {
+                name: "removed_sink_dropped_records",
+                help: "Records such a sink lost since it was first configured",
+                kind: Kind::Counter,
+                samples: of_removed(|(_, dropped)| *dropped),
+            },
             gauge(
                 "store_journal_bytes",
                 "Bytes of journal kept",
@@ -367,6 +387,11 @@ impl Snapshot {
                 "store_dead_letters",
                 "Records refused for good and kept",
                 now.dead_letters,
+            ),
+            counter(
+                "store_dead_letters_dropped",
+                "Records refused for good that had to go for newer ones",
+                now.dead_letters_dropped,
             ),
             gauge(
                 "store_blocked",

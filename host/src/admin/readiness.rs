@@ -11,6 +11,7 @@ use std::sync::atomic::Ordering;
 use hyper::StatusCode;
 
 use crate::pipeline::Status;
+use crate::pipeline::lanes::{left_of, removed_sinks};
 
 /// What readiness depends on, and what is told besides.
 #[derive(Debug, Default)]
@@ -52,6 +53,10 @@ impl Readiness {
             if let Some(error) = counters.last_error() {
                 notes.push(format!("sink {name}: {}", error.escape_debug()));
             }
+        }
+        let left = status.store.iter().flat_map(|store| removed_sinks(store));
+        for (sink, (waiting, _)) in left.filter(|(_, (waiting, _))| *waiting > 0) {
+            notes.push(left_of(&sink, waiting).escape_debug().to_string());
         }
         Self {
             started: status.ready.load(Ordering::Acquire),

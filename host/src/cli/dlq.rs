@@ -35,6 +35,16 @@ enum DlqVerb {
     Replay(SelectArguments),
     /// Remove refused records
     Purge(SelectArguments),
+    /// Drop what waits for a sink that was taken out of the configuration
+    GiveUp(GiveUpArguments),
+}
+
+#[derive(Debug, Args)]
+struct GiveUpArguments {
+    /// The configuration file
+    config: PathBuf,
+    /// The name the sink had
+    sink: String,
 }
 
 #[derive(Debug, Args)]
@@ -92,6 +102,12 @@ pub(super) fn run(arguments: &DlqArguments) -> Result<u8> {
         DlqVerb::Purge(arguments) => {
             let done = select(arguments, ControlRequest::Purge)?;
             terminal::print(&format!("{} removed\n", count(&done)))?;
+            Ok(0)
+        }
+        DlqVerb::GiveUp(GiveUpArguments { config, sink }) => {
+            let sink = sink.clone();
+            let done = ask(&ConfigFile::load(config)?, &ControlRequest::GiveUp { sink })?;
+            terminal::print(&format!("{} given up\n", count(&done)))?;
             Ok(0)
         }
     }

@@ -2,18 +2,17 @@
 //!
 //! Each line is one check: `ok`, `warn` (works, but look at it) or `fail`.
 
+mod files;
 mod nginx;
+mod store;
 
 use std::net::TcpStream;
-use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
 use anyhow::Result;
 use clap::Args;
-use serde_json::Value;
 use sidewatch_sources::SourceSettings;
-use sidewatch_store::verify::verify;
 
 use super::rules::lines;
 use super::store_access::{ask, is_running};
@@ -21,8 +20,8 @@ use super::terminal;
 use crate::admin::control::ControlRequest;
 use crate::config::ConfigFile;
 use crate::lifecycle::request::RulesRequest;
+use crate::pipeline::check::check;
 use crate::pipeline::durable;
-use crate::pipeline::run::check;
 
 /// Clocks of file systems and ours may differ by so much.
 const CLOCK_SLACK: Duration = Duration::from_secs(60);
@@ -85,7 +84,8 @@ pub(super) fn run(arguments: &DoctorArguments) -> Result<u8> {
             .map(|found| format!("databases and rules load: {} parts", found.lines().count()))
             .map_err(|error| error.to_string()),
     );
-    permissions(&mut findings, &config);
+    files::permissions(&mut findings, &config);
+    files::logs(&mut findings, &config);
     clock(&mut findings, &config);
     let running = is_running(&config);
     if running {
@@ -93,7 +93,7 @@ pub(super) fn run(arguments: &DoctorArguments) -> Result<u8> {
     } else {
         findings.warn("sidecar", "does not run: inputs are not checked");
     }
-    store(&mut findings, &config, running);
+    store::check(&mut findings, &config, running);
     if running {
         rules(&mut findings, &config);
         inputs(&mut findings, &config);
@@ -101,38 +101,6 @@ pub(super) fn run(arguments: &DoctorArguments) -> Result<u8> {
     }
     terminal::print(&findings.text)?;
     Ok(u8::from(findings.failed))
-}
-
-fn permissions(findings: &mut Findings, config: &ConfigFile) {
-    let directory = config.directory();
-    let Ok(metadata) = std::fs::metadata(directory) else {
-        findings.fail(
-            "permissions",
-            &format!("{} does not exist", directory.display()),
-        );
-        return;
-    };
-    let open = metadata.mode() & 0o077;
-    if open != 0 {
-        findings.fail(
-            "permissions",
-            &format!(
-                "{} can be entered by others (mode {:o}); run: chmod 700 {}",
-                directory.display(),
-                metadata.mode() & 0o777,
-                directory.display()
-            ),
-        );
-        return;
-    }
-    let probe = directory.join(".doctor");
-    let written = std::fs::write(&probe, b"probe").and_then(|()| std::fs::remove_file(&probe));
-    findings.judge(
-        "permissions",
-        written
-            .map(|()| format!("{} is ours alone and writable", directory.display()))
-            .map_err(|error| format!("{} cannot be written: {error}", directory.display())),
-    );
 }
 
 /// Files of the future mean that the clock went back.
@@ -156,104 +124,6 @@ fn newest_file(directory: &Path) -> Option<SystemTime> {
     entries
         .filter_map(|entry| entry.ok()?.metadata().ok()?.modified().ok())
         .max()
-}
-
-fn store(findings: &mut Findings, config: &ConfigFile, running: bool) {
-    if config.data_directory.is_none() || !config.store.enabled {
-        findings.warn("store", "nothing is kept: `data_directory` is not set");
-        return;
-    }
-    if running {
-        match ask(config, &ControlRequest::Progress) {
-            Ok(progress) => live(findings, &progress),
-            Err(error) => findings.fail("store", &error.to_string()),
-        }
-        return;
-    }
-    let directory = durable::directory(config.directory());
-    let found = match verify(&directory) {
-        Ok(found) => found,
-        Err(error) => {
-            findings.fail("store", &error.to_string());
-            return;
-        }
-    };
-    let summary = format!(
-        "{} files, {} bytes, {} states, {} positions, {} dead letters",
-        found.segments, found.bytes, found.states, found.positions, found.dead_letters
-    );
-    if found.damaged_bytes > 0 {
-        findings.warn(
-            "store",
-            &format!(
-                "{summary}; {} bytes are damaged or torn and will be passed over",
-                found.damaged_bytes
-            ),
-        );
-    } else {
-        findings.ok("store", &summary);
-    }
-    for (name, progress, counted) in found.unbalanced() {
-        findings.fail(
-            "identity",
-            &format!(
-                "sink {name}: {} wait by the numbers, {counted} by counting",
-                progress.waiting()
-            ),
-        );
-    }
-    if found.unbalanced().next().is_none() {
-        findings.ok(
-            "identity",
-            "offered = delivered + filtered + rejected + dropped + waiting, for every sink",
-        );
-    }
-}
-
-fn live(findings: &mut Findings, progress: &Value) {
-    match progress.get("trouble").and_then(Value::as_str) {
-        Some(trouble) => findings.fail("store", trouble),
-        None if progress.get("disk_full") == Some(&Value::Bool(true)) => findings.warn(
-            "store",
-            "its disk is full: sinks that are behind may lose their oldest records; make room",
-        ),
-        None => findings.ok("store", "takes what comes"),
-    }
-    for sink in progress
-        .get("sinks")
-        .and_then(Value::as_array)
-        .into_iter()
-        .flatten()
-    {
-        let number = |key: &str| sink.get(key).and_then(Value::as_u64).unwrap_or(0);
-        let name = sink.get("sink").and_then(Value::as_str).unwrap_or_default();
-        let ended: u64 = [
-            "delivered",
-            "filtered",
-            "rejected",
-            "dropped",
-            "moved",
-            "damaged",
-        ]
-        .map(number)
-        .iter()
-        .sum();
-        let detail = format!(
-            "sink {name}: {} offered, {} delivered, {} wait, {} dropped, {} refused",
-            number("offered"),
-            number("delivered"),
-            number("waiting"),
-            number("dropped"),
-            number("rejected")
-        );
-        if number("offered") != ended + number("waiting") {
-            findings.fail("identity", &detail);
-        } else if number("dropped") + number("damaged") > 0 {
-            findings.warn("identity", &detail);
-        } else {
-            findings.ok("identity", &detail);
-        }
-    }
 }
 
 /// Rules that are out, or not what lies in the rules directory.

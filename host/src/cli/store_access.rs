@@ -57,6 +57,26 @@ pub(super) fn converse(mut stream: impl Read + Write, request: &ControlRequest) 
 }
 
 fn by_ourselves(config: &ConfigFile, request: &ControlRequest) -> Result<Value> {
+    use std::os::unix::fs::MetadataExt as _;
+    if let Some(data) = config
+        .data_directory
+        .as_deref()
+        .filter(|_| config.store.enabled)
+    {
+        let Ok(found) = std::fs::metadata(durable::directory(data)) else {
+            bail!("not run yet: nothing is kept in {} so far", data.display());
+        };
+        // What we write there the sidecar could not read.
+        let owner = nix::unistd::Uid::from_raw(found.uid());
+        if owner != nix::unistd::geteuid() {
+            let user = nix::unistd::User::from_uid(owner).ok().flatten();
+            let user = user.map_or_else(|| format!("#{owner}"), |user| user.name);
+            bail!(
+                "{} belongs to another user, whom the sidecar runs as; ask as that one: sudo -u {user} sidewatch …",
+                data.display()
+            );
+        }
+    }
     let Some((store, _)) = durable::open(config)? else {
         bail!("nothing is kept: set `data_directory` in the configuration");
     };

@@ -9,7 +9,7 @@ use clap::Args;
 use super::terminal;
 use crate::config::ConfigFile;
 use crate::config::control::read_token;
-use crate::pipeline::run::check;
+use crate::pipeline::check::check;
 
 /// What to check.
 #[derive(Debug, Args)]

@@ -62,7 +62,7 @@ impl TextError {
         let message = without_value(one_line(error.message()));
         let unknown = quoted_after(&message, "unknown field `")
             .or_else(|| quoted_after(&message, "unknown variant `"));
-        let mut start = error
+        let start = error
             .span()
             .unwrap_or(Range { start: 0, end: 0 })
             .start
@@ -72,48 +72,40 @@ impl TextError {
             (None, Some(key)) => only_line_of(text, key),
             (None, None) => None,
         };
-        start = found.unwrap_or(start);
+        let mut placed = Self::at(name, text, found.unwrap_or(start), message);
+        if let Some(nearest) = unknown
+            .as_deref()
+            .and_then(|key| nearest(&placed.message, key))
+        {
+            placed.hint = format!("; did you mean `{nearest}`?");
+        }
+        let before = text.get(..found.unwrap_or(start)).unwrap_or_default();
+        let begun = inside_long_string(before);
+        let key = key_before(&placed.excerpt, placed.column).filter(|_| !begun);
+        if let Some(key) = key {
+            let message = without_secret(key, std::mem::take(&mut placed.message));
+            placed.message = if message.contains(&format!("`{key}`")) {
+                message
+            } else {
+                format!("`{key}`: {message}")
+            };
+        }
+        placed
+    }
+
+    /// A complaint about what stands at an offset of a text.
+    pub(crate) fn at(name: &str, text: &str, start: usize, message: String) -> Self {
         let before = text.get(..start).unwrap_or_default();
         let line = before.matches('\n').count() + 1;
-        let column = before
-            .rsplit('\n')
-            .next()
-            .unwrap_or_default()
-            .chars()
-            .count()
-            + 1;
-        let excerpt: String = text
-            .lines()
-            .nth(line - 1)
-            .unwrap_or_default()
-            .chars()
-            .take(200)
-            .collect();
-        let hint = unknown
-            .as_deref()
-            .and_then(|key| nearest(&message, key))
-            .map_or_else(String::new, |nearest| {
-                format!("; did you mean `{nearest}`?")
-            });
-        let begun = inside_long_string(before);
-        let message = match key_before(&excerpt, column).filter(|_| !begun) {
-            Some(key) => {
-                let message = without_secret(key, message);
-                if message.contains(&format!("`{key}`")) {
-                    message
-                } else {
-                    format!("`{key}`: {message}")
-                }
-            }
-            None => message,
-        };
+        let last = before.rsplit('\n').next().unwrap_or_default();
+        let excerpt = text.lines().nth(line - 1).unwrap_or_default();
         Self {
             name: name.to_owned(),
             line,
-            column,
+            column: last.chars().count() + 1,
             message,
-            hint,
-            excerpt,
+            hint: String::new(),
+            excerpt: excerpt.chars().take(200).collect(),
         }
     }
 }

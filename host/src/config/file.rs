@@ -11,6 +11,7 @@ use sidewatch_enrich::EnrichSettings;
 use crate::lifecycle::LifecycleSettings;
 
 use super::control::ControlSettings;
+use super::paths;
 use super::{ConfigError, Pack, RuleEntry, SinkEntry, SourceEntry, TextError, TrustSettings};
 
 /// Largest configuration file read, in bytes.
@@ -160,7 +161,10 @@ impl ConfigFile {
         let mut text = String::new();
         let file = std::fs::File::open(path).map_err(read)?;
         file.take(LARGEST).read_to_string(&mut text).map_err(read)?;
-        Self::parse(&path.display().to_string(), &text)
+        let name = path.display().to_string();
+        let config = Self::parse(&name, &text)?;
+        paths::check(&config, &name, &text)?;
+        Ok(config)
     }
 
     /// Checks a text; `name` is how errors call it.

@@ -206,6 +206,7 @@ fn losses(status: &Status) -> Vec<(String, u64)> {
             format!("{name}: dropped, disk full"),
             counts.dropped_disk_full,
         ));
+        losses.push((format!("{name}: dropped, damaged"), counts.dropped_damaged));
     }
     losses.retain(|(_, count)| *count > 0);
     losses

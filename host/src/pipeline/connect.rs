@@ -11,8 +11,9 @@ use sidewatch_sources::settings::Codecs;
 use sidewatch_sources::{Intake, IntakeReceiver, Source, SourceSettings};
 use sidewatch_store::Store;
 
-use super::durable::{Address, outboxes};
+use super::durable::Address;
 use super::fold::Outlet;
+use super::lanes::outboxes;
 use super::outbox::DurableQueue;
 use super::{Aliases, PipelineError, Tap, report};
 use crate::config::format::decoder;

@@ -8,51 +8,19 @@ use sidewatch_engine::{KeptState, RuleSet};
 use sidewatch_event::{Delivery, Event};
 use sidewatch_sinks::{Filter, SinkCounters};
 use sidewatch_store::{
-    Batch, Closed, Committer, Outbox, Outgoing, Policy, Recovered, Store, StoreError,
-    StoreSettings, StoredState, WhenFull,
+    Batch, Closed, Committer, Outgoing, Recovered, Store, StoreError, StoreSettings, StoredState,
 };
 
 use super::Processor;
 use super::aliases::{self, Aliases};
-use crate::config::{ConfigFile, FINDINGS_LANE, SinkEntry};
+use super::lanes::{lanes, left_of, removed_sinks, sink_of};
+use super::report;
+use crate::config::ConfigFile;
 
 /// Where the store lies in a data directory.
 #[must_use]
 pub fn directory(data_directory: &Path) -> std::path::PathBuf {
     data_directory.join("store")
-}
-
-/// A sink has two lanes in the store, each with its own place, so that a
-/// finding does not wait behind an hour of page views: events, then findings.
-fn lanes(sink: &SinkEntry) -> [Policy; 2] {
-    let policy = |name: String, when_full: WhenFull| Policy {
-        name,
-        max_bytes: sink.buffer.max_bytes,
-        when_full,
-    };
-    let when_full = sink.buffer.when_full.into();
-    let of_events = match when_full {
-        WhenFull::DropByPriority => WhenFull::DropOldest,
-        other => other,
-    };
-    [
-        policy(sink.id.clone(), of_events),
-        policy(format!("{}{FINDINGS_LANE}", sink.id), when_full),
-    ]
-}
-
-/// The lanes of the sink at a place in the configuration.
-pub(super) fn outboxes(store: &Store, sink: usize) -> (Outbox, Outbox) {
-    (store.outbox(2 * sink), store.outbox(2 * sink + 1))
-}
-
-/// The lane a record for a sink belongs to.
-#[must_use]
-pub fn lane(sink: &str, delivery: &Delivery) -> String {
-    match delivery {
-        Delivery::Event(_) => sink.to_owned(),
-        Delivery::Finding(_) => format!("{sink}{FINDINGS_LANE}"),
-    }
 }
 
 /// Opens the store of a configuration; none when nothing is to be kept.
@@ -69,18 +37,31 @@ pub fn open(config: &ConfigFile) -> Result<Option<(Arc<Store>, Recovered)>, Stor
     };
     let policies = config.sinks.iter().flat_map(lanes).collect();
     let mut settings = StoreSettings::new(directory(data), policies);
+    let largest = config.sinks.iter().map(|sink| sink.buffer.max_bytes).max();
+    settings.left_bytes = largest.unwrap_or(settings.left_bytes);
     let smallest = config.sinks.iter().map(|sink| sink.buffer.max_bytes).min();
     // A sink loses whole segments, so there have to be several.
     let quarter = smallest.map_or(u64::MAX, |bytes| bytes / 4);
     settings.segment_bytes = config.store.segment_bytes.min(quarter.max(64 * 1024));
     let (store, recovered) = Store::open(settings)?;
-    report(&recovered);
+    tell(&recovered);
+    for (sink, (waiting, _)) in removed_sinks(&store) {
+        if waiting > 0 {
+            tracing::warn!("{}", left_of(&sink, waiting));
+        }
+    }
     Ok(Some((Arc::new(store), recovered)))
 }
 
-fn report(recovered: &Recovered) {
+fn tell(recovered: &Recovered) {
     if let Some(aside) = &recovered.damaged_database {
         tracing::error!(aside = %aside.display(), "the database of states was damaged; rules begin with what the journal still holds");
+    }
+    if recovered.database_behind > 0 {
+        tracing::error!(
+            frames = recovered.database_behind,
+            "the database of states is older than the journal (put back from a copy?); what the rules learnt between is forgotten"
+        );
     }
     if recovered.damaged_bytes > 0 {
         tracing::error!(
@@ -94,14 +75,13 @@ fn report(recovered: &Recovered) {
             "the end of the journal is gone; records in it that sinks did not have yet are lost"
         );
     }
-    for (sink, waiting) in &recovered.removed_sinks {
-        if *waiting > 0 {
-            tracing::warn!(
-                sink,
-                waiting,
-                "this sink is configured no more; its records are given up"
-            );
-        }
+    for (lane, waiting) in &recovered.given_up {
+        let sink = sink_of(lane);
+        tracing::warn!(
+            sink,
+            waiting,
+            "this sink is configured no more, and there are too many sinks to keep what waits for it: it is lost"
+        );
     }
 }
 
@@ -208,6 +188,11 @@ impl Durable {
             counters.add_offered(offered, 0);
         }
         self.batch.records.retain(|record| record.sinks != 0);
+        let events = deliveries.iter().filter_map(|delivery| match delivery {
+            Delivery::Event(event) => report::told(event),
+            Delivery::Finding(_) => None,
+        });
+        self.batch.told.extend(events);
     }
 
     /// Takes along what the rules remember differently now.

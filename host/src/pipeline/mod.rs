@@ -9,6 +9,7 @@
 
 pub mod aliases;
 mod announce;
+pub mod check;
 pub mod connect;
 pub mod durable;
 mod error;
@@ -16,6 +17,7 @@ mod fold;
 mod gathering;
 pub mod hidden_clients;
 mod join;
+pub mod lanes;
 mod outbox;
 pub mod processor;
 mod reload;

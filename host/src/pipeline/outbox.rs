@@ -10,7 +10,7 @@ use std::time::Duration;
 use sidewatch_event::Delivery;
 use sidewatch_sinks::{BoxFuture, Outcome, RecordQueue, SinkCounters};
 use sidewatch_sources::identity::now;
-use sidewatch_store::{DeadLetters, Outbox, Progress, Settled, StoreError};
+use sidewatch_store::{DeadLetters, LossReason, Lost, Outbox, Progress, Settled, StoreError};
 
 /// Wait before the store is asked again after it refused.
 const AGAIN: Duration = Duration::from_millis(500);
@@ -26,8 +26,8 @@ pub(super) struct DurableQueue {
     failing: bool,
     dead_letters: DeadLetters,
     counters: Arc<SinkCounters>,
-    /// Drops and damage before this run.
-    lost_before: u64,
+    /// What was lost before this run.
+    lost_before: Lost,
 }
 
 impl DurableQueue {
@@ -41,9 +41,9 @@ impl DurableQueue {
             failing: false,
             dead_letters,
             counters,
-            lost_before: 0,
+            lost_before: Lost::default(),
         };
-        queue.lost_before = queue.sum(|progress| progress.dropped + progress.damaged);
+        queue.lost_before = queue.lost();
         queue.counters.add_recovered(queue.sum(Progress::waiting));
         queue
     }
@@ -53,11 +53,22 @@ impl DurableQueue {
     }
 
     fn count_lost(&self) {
-        // In this order: one lost in between is not taken for another reason.
-        let lost = self.sum(|progress| progress.dropped + progress.damaged);
-        let disk_full = self.events.lost_to_full_disk() + self.findings.lost_to_full_disk();
-        let others = lost.saturating_sub(self.lost_before + disk_full);
-        self.counters.set_dropped(others, disk_full);
+        let (now, before) = (self.lost(), &self.lost_before);
+        self.counters.set_dropped(
+            now.buffer_full.saturating_sub(before.buffer_full),
+            now.disk_full.saturating_sub(before.disk_full),
+            now.damaged.saturating_sub(before.damaged),
+        );
+    }
+
+    /// What both lanes lost since they were first configured.
+    fn lost(&self) -> Lost {
+        let mut lost = self.events.progress().lost;
+        let of_findings = self.findings.progress().lost;
+        for reason in LossReason::ALL {
+            lost.add(reason, of_findings.by(reason));
+        }
+        lost
     }
 
     /// Takes findings and, where there is room left, events; waits for either.
@@ -210,7 +221,7 @@ mod tests {
     use sidewatch_store::{Batch, Outgoing, Policy, Store, StoreSettings, WhenFull};
 
     use super::*;
-    use crate::pipeline::durable::outboxes;
+    use crate::pipeline::lanes::outboxes;
 
     const EVENTS: u64 = 0b01;
     const FINDINGS: u64 = 0b10;

@@ -1,5 +1,10 @@
 //! What is lost is itself an event: nobody has to watch a counter to learn of
 //! it. One event per component, reason and second at most, with the number.
+//!
+//! What a sink of the store lost is told from the store's own numbers, which
+//! also say how much of it was told before: the batch that holds such an event
+//! says so in the same commit ([`told`]). So what was lost in the last moments
+//! of a run is told by the next one, once.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -7,33 +12,87 @@ use std::time::Duration;
 
 use sidewatch_event::{Event, Field};
 use sidewatch_sources::{Intake, identity};
+use sidewatch_store::LossReason;
+use tokio::sync::oneshot;
 
+use super::lanes;
 use super::status::Status;
 
 /// How often losses are looked for.
 const INTERVAL: Duration = Duration::from_secs(1);
 /// `event.severity` of a loss, 0 to 10.
 const SEVERITY: u8 = 6;
+/// `event.action` of a loss.
+const ACTION: &str = "records-dropped";
+/// Begins the component of a sink.
+const OF_SINK: &str = "sink ";
 
 /// Name of the source these events come from.
 pub(super) const SOURCE: &str = "sidewatch";
 
-/// Reports losses until it is dropped.
-pub(super) async fn report_losses(status: Arc<Status>, intake: Intake) {
-    let mut known = HashMap::new();
+/// Whoever reports, and what makes it look a last time and end.
+pub(super) struct Reporting {
+    pub(super) task: tokio::task::JoinHandle<()>,
+    pub(super) last_look: oneshot::Sender<()>,
+}
+
+impl Reporting {
+    /// Reports losses from now on, and first those nobody could report yet.
+    pub(super) fn start(status: Arc<Status>, intake: Intake, given_up: Vec<(String, u64)>) -> Self {
+        let (last_look, last) = oneshot::channel();
+        let task = tokio::spawn(report_losses(status, intake, given_up, last));
+        Self { task, last_look }
+    }
+
+    /// Looks a last time.
+    pub(super) async fn end(self) {
+        drop(self.last_look);
+        drop(self.task.await);
+    }
+}
+
+async fn report_losses(
+    status: Arc<Status>,
+    intake: Intake,
+    given_up: Vec<(String, u64)>,
+    mut last: oneshot::Receiver<()>,
+) {
+    let mut known = Known::new();
+    for (lane, count) in given_up {
+        let component = format!("{OF_SINK}{}", lanes::sink_of(&lane));
+        let reason = LossReason::SinkRemoved.name();
+        let event = loss(&intake, &component, reason, count);
+        intake.arrived(0);
+        if intake.push(event).await.is_err() {
+            return;
+        }
+    }
     loop {
-        tokio::time::sleep(INTERVAL).await;
-        for event in news(&status, &mut known, &intake) {
-            intake.arrived(0);
-            // When even this one is shed, the next look reports the sum.
-            drop(intake.offer(event));
+        tell(&status, &mut known, &intake).await;
+        // It is dropped when all sources have ended.
+        if tokio::time::timeout(INTERVAL, &mut last).await.is_ok() {
+            tell(&status, &mut known, &intake).await;
+            return;
         }
     }
 }
 
+/// How much was told, by component and reason.
 type Known = HashMap<(String, &'static str), u64>;
 
-fn news(status: &Status, known: &mut Known, intake: &Intake) -> Vec<Box<Event>> {
+async fn tell(status: &Status, known: &mut Known, intake: &Intake) {
+    for (component, reason, more) in news(status, known) {
+        let event = loss(intake, &component, reason, more);
+        intake.arrived(0);
+        if intake.push(event).await.is_ok() {
+            *known.entry((component, reason)).or_default() += more;
+        }
+    }
+}
+
+/// What was lost and not told yet: component, reason, number.
+fn news(status: &Status, known: &mut Known) -> Vec<(String, &'static str, u64)> {
+    // With what is known to have been told before this run.
     let mut totals = Vec::new();
     for (name, counters) in &status.sources {
         let counts = counters.snapshot();
@@ -42,28 +101,55 @@ fn news(status: &Status, known: &mut Known, intake: &Intake) -> Vec<Box<Event>> 
             ("kernel-buffer-full", counts.kernel_dropped),
             ("bytes-overwritten", counts.lost_bytes),
         ] {
-            totals.push((format!("source {name}"), reason, total));
+            totals.push((format!("source {name}"), reason, total, 0));
         }
     }
+    let kept = status
+        .store
+        .as_ref()
+        .map_or_else(Vec::new, |store| lanes::losses(store));
     for (name, counters) in &status.sinks {
+        if kept.iter().any(|(sink, _, _)| sink == name) {
+            continue;
+        }
         let counts = counters.counts();
-        for (reason, total) in [
-            ("buffer-full", counts.dropped_queue_full),
-            ("disk-full", counts.dropped_disk_full),
-        ] {
-            totals.push((format!("sink {name}"), reason, total));
+        let total = counts.dropped_queue_full;
+        totals.push((
+            format!("{OF_SINK}{name}"),
+            LossReason::BufferFull.name(),
+            total,
+            0,
+        ));
+    }
+    if let Some(store) = &status.store {
+        let removed = store.status().dead_letters_dropped;
+        totals.push(("dead letters".to_owned(), "too-many", removed, 0));
+    }
+    for (sink, lost, told) in kept {
+        for reason in LossReason::ALL {
+            let (lost, told) = (lost.by(reason), told.by(reason));
+            totals.push((format!("{OF_SINK}{sink}"), reason.name(), lost, told));
         }
     }
-    let mut events = Vec::new();
-    for (component, reason, total) in totals {
-        let before = known.entry((component.clone(), reason)).or_default();
-        let more = total.saturating_sub(*before);
+    let mut news = Vec::new();
+    for (component, reason, total, told) in totals {
+        let before = *known.entry((component.clone(), reason)).or_insert(told);
+        let more = total.saturating_sub(before);
         if more > 0 {
-            *before = total;
-            events.push(loss(intake, &component, reason, more));
+            news.push((component, reason, more));
         }
     }
-    events
+    news
+}
+
+/// What an event tells of the losses of a sink: which, why, how many.
+pub(super) fn told(event: &Event) -> Option<(String, LossReason, u64)> {
+    if event.source.as_deref() != Some(SOURCE) || event.get(Field::EventAction) != Some(ACTION) {
+        return None;
+    }
+    let sink = event.label("component")?.strip_prefix(OF_SINK)?;
+    let reason = LossReason::of(event.get(Field::EventReason)?)?;
+    Some((sink.to_owned(), reason, event.label("count")?.parse().ok()?))
 }
 
 fn loss(intake: &Intake, component: &str, reason: &str, count: u64) -> Box<Event> {
@@ -73,7 +159,7 @@ fn loss(intake: &Intake, component: &str, reason: &str, count: u64) -> Box<Event
     event.severity = Some(SEVERITY);
     event.set(Field::EventKind, "pipeline_error");
     event.set(Field::EventDataset, "sidewatch.pipeline");
-    event.set(Field::EventAction, "records-dropped");
+    event.set(Field::EventAction, ACTION);
     event.set(Field::EventOutcome, "failure");
     event.set(Field::EventReason, reason);
     event.set(Field::ObserverProduct, "sidewatch");
@@ -97,9 +183,9 @@ mod tests {
     use super::*;
     use sidewatch_sinks::SinkCounters;
 
-    #[test]
-    fn a_loss_is_told_once_with_its_number() {
-        let (intake, _receiver) = Intake::channel(SOURCE.into(), 10);
+    #[tokio::test]
+    async fn a_loss_is_told_once_with_its_number() {
+        let (intake, mut receiver) = Intake::channel(SOURCE.into(), 10);
         let sink = Arc::new(SinkCounters::default());
         let status = Status::new(
             Vec::new(),
@@ -107,16 +193,19 @@ mod tests {
             Vec::new(),
         );
         let mut known = Known::new();
-        assert!(news(&status, &mut known, &intake).is_empty());
         sink.add_offered(10, 0);
-        sink.set_dropped(7, 0);
-        let told = news(&status, &mut known, &intake);
-        assert_eq!(told.len(), 1);
+        tell(&status, &mut known, &intake).await;
+        sink.set_dropped(7, 0, 0);
+        tell(&status, &mut known, &intake).await;
+        tell(&status, &mut known, &intake).await;
+        let mut events = Vec::new();
+        receiver.receive_timeout(&mut events, 10, Duration::ZERO);
+        assert_eq!(events.len(), 1);
         assert_eq!(
-            told[0].get(Field::Message),
+            events[0].get(Field::Message),
             Some("sink siem: 7 records lost: buffer-full")
         );
-        assert_eq!(told[0].label("count"), Some("7"));
-        assert!(news(&status, &mut known, &intake).is_empty());
+        let told = told(&events[0]);
+        assert_eq!(told, Some(("siem".to_owned(), LossReason::BufferFull, 7)));
     }
 }

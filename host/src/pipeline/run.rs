@@ -5,7 +5,7 @@
 //! end: sources stop, what they handed over is folded, sinks drain within
 //! their grace period. A part that breaks is noticed: see [`super::supervision`].
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -19,15 +19,14 @@ use tokio::sync::watch;
 
 use super::PipelineError;
 use super::Processor;
-use super::connect::{
-    Connected, aliases, bind_sources, build_sinks, codecs, connect_sinks, join_of, packs,
-};
+use super::connect::{Connected, aliases, bind_sources, connect_sinks, join_of, packs};
 use super::durable::{self, Address, Durable};
 use super::fold::Folder;
 use super::outbox::DurableQueue;
+use super::reload;
+use super::report::{self, Reporting};
 use super::status::{RuleStatus, Status};
 use super::supervision::{self, Named, Running};
-use super::{reload, report};
 use crate::config::ConfigFile;
 use crate::config::rules::{self, PackInUse};
 use crate::config::secrets::Keys;
@@ -59,6 +58,8 @@ pub struct Pipeline {
     sources: Vec<(Box<dyn Source>, Intake)>,
     sinks: Vec<(Box<dyn Sink>, QueueReceiver)>,
     kept: Option<Kept>,
+    /// Sinks whose records were given up at the start, and how many.
+    given_up: Vec<(String, u64)>,
     folder: Folder,
     receiver: IntakeReceiver,
     /// For events about ourselves.
@@ -83,8 +84,16 @@ impl std::fmt::Debug for Pipeline {
 /// # Errors
 /// The directory for compiled rules or a trusted key cannot be used.
 pub fn engine(config: &ConfigFile, keys: &Keys) -> Result<Engine, PipelineError> {
+    engine_with(config, keys, Some(config.directory().join("compiled")))
+}
+
+pub(super) fn engine_with(
+    config: &ConfigFile,
+    keys: &Keys,
+    cache_directory: Option<PathBuf>,
+) -> Result<Engine, PipelineError> {
     Ok(Engine::new(&EngineSettings {
-        cache_directory: Some(config.directory().join("compiled")),
+        cache_directory,
         hash_key: keys.hash,
         trust: config.trust.build()?,
         largest_component: config.lifecycle.largest_component_bytes,
@@ -173,6 +182,7 @@ impl Pipeline {
         let processor = Processor::new(enricher, begun.rules).with_aliases(aliases);
         let mut folder = Folder::new(processor, join, outlets, Arc::clone(&status));
         folder.follow(lifecycle.shared());
+        let given_up = recovered.map_or_else(Vec::new, |recovered| recovered.given_up.clone());
         let kept = match opened {
             None => None,
             Some((store, recovered)) => Some(keep(
@@ -189,6 +199,7 @@ impl Pipeline {
             sources,
             sinks,
             kept,
+            given_up,
             folder,
             receiver,
             own,
@@ -221,6 +232,7 @@ impl Pipeline {
             sources,
             sinks,
             kept,
+            given_up,
             folder,
             receiver,
             own,
@@ -262,7 +274,7 @@ impl Pipeline {
                 .reading
                 .spawn(name, source.run(intake, shutdown.clone()));
         }
-        let reporting = tokio::spawn(report::report_losses(Arc::clone(&status), own));
+        let reporting = Reporting::start(Arc::clone(&status), own, given_up);
         status.ready.store(true, Ordering::Release);
         running.watch(stop).await;
         status.ready.store(false, Ordering::Release);
@@ -327,7 +339,10 @@ async fn end(store: &Arc<Store>, running: StoreThreads) {
     }
 }
 
-fn rule_status(rules: &sidewatch_engine::RuleSet, packs: &[PackInUse]) -> Vec<RuleStatus> {
+pub(super) fn rule_status(
+    rules: &sidewatch_engine::RuleSet,
+    packs: &[PackInUse],
+) -> Vec<RuleStatus> {
     let mappings = rules
         .mappings
         .iter()
@@ -343,44 +358,4 @@ fn rule_status(rules: &sidewatch_engine::RuleSet, packs: &[PackInUse]) -> Vec<Ru
         counters: Arc::clone(&rule.counters),
     });
     mappings.chain(detections).collect()
-}
-
-/// Builds everything but the sockets and says what it found: for `validate`.
-///
-/// # Errors
-/// Says which part cannot be used and why.
-pub fn check(config: &ConfigFile) -> Result<String, PipelineError> {
-    if config.sources.is_empty() {
-        return Err(PipelineError::NoSource);
-    }
-    let keys = Keys::open(config.directory())?;
-    let enricher = Enricher::new(&config.enrichment, keys.hash)?;
-    let packs = packs(config)?;
-    for entry in &config.sources {
-        if let Some((pack, _)) = packs
-            .iter()
-            .find(|(_, sources)| sources.iter().any(|id| **id == *entry.id))
-        {
-            codecs(entry, pack, &keys)?;
-        }
-    }
-    let engine = engine(config, &keys)?.compiling_in(compiling::worker());
-    let directory = rules::rules_directory(config.rules_directory.as_deref())?;
-    let entries = rules::read_entries(&directory, &config.rules, &[]);
-    let rule_set = start::check_all(Ground {
-        engine: &engine,
-        config,
-        directory: &directory,
-        packs: &packs,
-        entries: &entries,
-    })?;
-    build_sinks(config)?;
-    let mut text = String::new();
-    for database in enricher.databases() {
-        text.push_str(&format!("database   {}\n", database.path.display()));
-    }
-    for rule in rule_status(&rule_set, &packs) {
-        text.push_str(&format!("rule       {} {}\n", rule.id, rule.version));
-    }
-    Ok(text)
 }

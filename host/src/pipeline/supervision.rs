@@ -17,8 +17,9 @@ use sidewatch_sinks::{DriverSettings, RecordQueue, Sink, drive};
 use sidewatch_sources::SourceError;
 use sidewatch_store::{Running as StoreThreads, Store};
 use tokio::sync::watch;
-use tokio::task::{Id, JoinError, JoinHandle, JoinSet};
+use tokio::task::{Id, JoinError, JoinSet};
 
+use super::report::Reporting;
 use super::status::Status;
 
 /// How long the last events may take to be committed.
@@ -169,7 +170,7 @@ impl Running {
     }
 
     /// Lets the sources hand over what they hold, and that be committed.
-    pub(super) async fn end(&mut self, reporting: JoinHandle<()>, last_words: impl FnOnce()) {
+    pub(super) async fn end(&mut self, reporting: Reporting, last_words: impl FnOnce()) {
         let Self {
             reading,
             folding,
@@ -180,8 +181,7 @@ impl Running {
             reading.join_all().await;
             last_words();
             // The last end of the hand-over goes with it.
-            reporting.abort();
-            drop(reporting.await);
+            reporting.end().await;
             drop(folding.wait_for(|done| *done).await);
         };
         tokio::pin!(done);

@@ -26,6 +26,14 @@ pub enum StoreError {
         /// The process, as far as it is known.
         holder: String,
     },
+    /// The database is gone, but what was written with it is there.
+    #[error(
+        "{} is gone or empty, but the journal beside it is not: what the rules knew and the refused records were in it; put it back, or begin without them, keeping what waits for the sinks: touch {}", path.display(), crate::index::consent(path).display()
+    )]
+    LostIndex {
+        /// The file.
+        path: PathBuf,
+    },
     /// The database refuses.
     #[error("the database {}: {reason}", path.display())]
     Index {

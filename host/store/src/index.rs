@@ -20,8 +20,9 @@ use redb::{Database, ReadableDatabase, ReadableTable, TableDefinition};
 use sidewatch_event::wire::Reader;
 
 use crate::batch::StoredState;
-use crate::error::StoreError;
+use crate::error::{StoreError, at};
 
+const NAME: &str = "index.redb";
 /// Bytes of pages kept in memory; the default of the library is a gigabyte.
 const CACHE: usize = 4 << 20;
 
@@ -55,6 +56,8 @@ pub(crate) struct Index {
     failed: AtomicBool,
     /// Dead letters as of the last change.
     dead: AtomicU64,
+    /// Dead letters that went for newer ones.
+    dead_dropped: AtomicU64,
     path: PathBuf,
 }
 
@@ -64,22 +67,60 @@ impl std::fmt::Debug for Index {
     }
 }
 
+/// A file with which an operator agrees to begin a file anew that was lost.
+pub(crate) fn consent(path: &Path) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(".begin-anew");
+    name.into()
+}
+
 impl Index {
+    /// Whether a directory has one.
+    pub(crate) fn exists(directory: &Path) -> bool {
+        directory.join(NAME).exists()
+    }
+
+    /// Refuses to go on without a database that was there: states and refused
+    /// records would be forgotten, and nobody would know. Whether that was
+    /// agreed to.
+    pub(crate) fn refuse_lost(directory: &Path, has_journal: bool) -> Result<bool, StoreError> {
+        let path = directory.join(NAME);
+        let is_there = std::fs::metadata(&path).is_ok_and(|found| found.len() > 0);
+        if is_there || !has_journal {
+            return Ok(false);
+        }
+        if !consent(&path).exists() {
+            return Err(StoreError::LostIndex { path });
+        }
+        tracing::warn!(path = %path.display(), "the database is begun anew, as was agreed to; rules begin with what the journal still holds");
+        Ok(true)
+    }
+
     /// Opens the database; one that is damaged is put aside, and where to is
     /// told.
     pub(crate) fn open(directory: &Path) -> Result<(Self, Option<PathBuf>), StoreError> {
-        let path = directory.join("index.redb");
+        let path = directory.join(NAME);
+        let consent = consent(&path);
         match Self::open_whole(&path) {
-            Ok(index) => Ok((index, None)),
+            Ok(index) => {
+                // For once.
+                if consent.exists() {
+                    std::fs::remove_file(&consent).map_err(at("remove", &consent))?;
+                }
+                Ok((index, None))
+            }
             Err(Refusal::Surroundings(reason)) => Err(StoreError::Index { path, reason }),
             Err(Refusal::Damage(reason)) => {
                 let aside = (1..)
-                    .map(|number| directory.join(format!("index.redb.damaged-{number}")))
+                    .map(|number| directory.join(format!("{NAME}.damaged-{number}")))
                     .find(|aside| !aside.exists())
-                    .unwrap_or_else(|| directory.join("index.redb.damaged"));
-                tracing::error!(path = %path.display(), aside = %aside.display(), reason, "the database is damaged and put aside; rules begin with what the journal still holds");
-                std::fs::rename(&path, &aside).map_err(crate::error::at("rename", &path))?;
+                    .unwrap_or_else(|| directory.join(format!("{NAME}.damaged")));
+                tracing::error!(path = %path.display(), aside = %aside.display(), reason, "the database is damaged and put aside, refused records with it; rules begin with what the journal still holds");
+                // Should we end in between, it is not taken for a lost one.
+                std::fs::write(&consent, "").map_err(at("write", &consent))?;
+                std::fs::rename(&path, &aside).map_err(at("rename", &path))?;
                 let index = Self::open_whole(&path).map_err(|refusal| refusal.at(&path))?;
+                std::fs::remove_file(&consent).map_err(at("remove", &consent))?;
                 Ok((index, Some(aside)))
             }
         }
@@ -106,6 +147,7 @@ impl Index {
                 database: RwLock::new(Some(database)),
                 failed: AtomicBool::new(false),
                 dead: AtomicU64::new(dead),
+                dead_dropped: AtomicU64::new(0),
                 path: path.to_owned(),
             })
         })
@@ -250,6 +292,7 @@ impl Index {
             Ok((gone, left))
         })?;
         self.dead.store(left, Ordering::Relaxed);
+        self.dead_dropped.fetch_add(gone, Ordering::Relaxed);
         Ok(gone)
     }
 
@@ -288,6 +331,11 @@ impl Index {
         })?;
         self.dead.store(left, Ordering::Relaxed);
         Ok(())
+    }
+
+    /// How many dead letters had to go for newer ones in this run.
+    pub(crate) fn dead_dropped(&self) -> u64 {
+        self.dead_dropped.load(Ordering::Relaxed)
     }
 
     /// How many dead letters there are.

@@ -38,6 +38,8 @@ pub struct Recovered {
     pub missing_frames: u64,
     /// Where a damaged database was put.
     pub damaged_database: Option<PathBuf>,
+    /// Frames whose states an older database was put in place of.
+    pub database_behind: u64,
     /// Sinks that are configured no more, and how many records wait for them.
     pub removed_sinks: Vec<(String, u64)>,
     /// Such sinks there was no place left for, and how many records were given

@@ -118,7 +118,15 @@ impl<'a> Walk<'a> {
                 self.next_segment += 1;
                 let next = self.segments.get(self.next_segment);
                 let end = next.map_or(u64::MAX, |next| next.first);
-                let file = File::open(&path).map_err(at("open", &path))?;
+                let file = match File::open(&path) {
+                    Ok(file) => file,
+                    // Nobody can bring it back; what sinks miss is counted.
+                    Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+                        tracing::error!(path = %path.display(), "a file of the journal is gone");
+                        continue;
+                    }
+                    Err(error) => return Err(at("open", &path)(error)),
+                };
                 self.reader = Some((FrameReader::new(file), end));
                 continue;
             };

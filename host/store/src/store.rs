@@ -77,6 +77,8 @@ pub struct StoreStatus {
     pub trouble: Option<String>,
     /// Dead letters kept.
     pub dead_letters: u64,
+    /// Dead letters that had to go for newer ones, in this run.
+    pub dead_letters_dropped: u64,
 }
 
 /// An open store.
@@ -104,13 +106,14 @@ impl Store {
         builder.recursive(true).mode(0o700);
         builder.create(&directory).map_err(at("make", &directory))?;
         let lock = DirectoryLock::take(&directory)?;
+        let mut segments = segment::list(&directory)?;
+        let begins_anew = Index::refuse_lost(&directory, !segments.is_empty())?;
         let mut reserve = Reserve::given_up(&directory);
         let (index, damaged_database) = Index::open(&directory)?;
         let index = Arc::new(index);
         if let Err(error) = reserve.take() {
             tracing::debug!(%error, "the disk is full at the start");
         }
-        let mut segments = segment::list(&directory)?;
         recovery::cut_torn_group(&directory, &mut segments)?;
         let mut scanned = recovery::scan(&directory, &segments)?;
         let applied = index.applied()?;
@@ -120,6 +123,11 @@ impl Store {
             // those must not be read again.
             scanned.positions.extend(index.positions()?);
         }
+        let needed = scanned.summary.replay_from.saturating_sub(1);
+        let behind = match begins_anew || damaged_database.is_some() {
+            true => 0,
+            false => needed.saturating_sub(applied),
+        };
         // A number used before is never used again, not even one that was
         // written and lost.
         let newest = segments.last().map_or(0, |segment| segment.first);
@@ -208,6 +216,7 @@ impl Store {
             damaged_bytes: scanned.damaged_bytes,
             missing_frames,
             damaged_database,
+            database_behind: behind,
             removed_sinks,
             given_up,
         };
@@ -287,16 +296,13 @@ impl Store {
         Outbox::new(Arc::clone(&self.shared), sink)
     }
 
-    /// Sinks that are configured no more, and how many records are kept for
-    /// them.
+    /// The numbers of sinks that are configured no more, but something is left
+    /// of.
     #[must_use]
-    pub fn left(&self) -> Vec<(String, u64)> {
-        let progress = self.progress();
+    pub fn left(&self) -> Vec<(String, Progress)> {
+        let mut progress = self.progress();
+        progress.drain(..self.shared.configured.min(progress.len()));
         progress
-            .into_iter()
-            .skip(self.shared.configured)
-            .map(|(name, progress)| (name, progress.waiting()))
-            .collect()
     }
 
     /// Gives up what is kept for a sink that is configured no more. How many
@@ -337,6 +343,7 @@ impl Store {
             disk_full: self.shared.disk_full.load(Ordering::Relaxed),
             trouble: self.shared.trouble(),
             dead_letters: self.index.dead_count(),
+            dead_letters_dropped: self.index.dead_dropped(),
         }
     }
 

@@ -43,13 +43,20 @@ impl Verified {
 }
 
 /// Looks through the store in a directory; changes nothing but puts a damaged
-/// database aside as a start would.
+/// database aside as a start would. None when nothing was ever kept there.
 ///
 /// # Errors
-/// The directory is in use or cannot be read.
-pub fn verify(directory: &Path) -> Result<Verified, StoreError> {
-    let _lock = DirectoryLock::take(directory)?;
+/// The directory is in use or cannot be read, or the database is gone.
+pub fn verify(directory: &Path) -> Result<Option<Verified>, StoreError> {
+    if !directory.exists() {
+        return Ok(None);
+    }
     let mut segments = segment::list(directory)?;
+    if segments.is_empty() && !Index::exists(directory) {
+        return Ok(None);
+    }
+    let _anew = Index::refuse_lost(directory, !segments.is_empty())?;
+    let _lock = DirectoryLock::take(directory)?;
     recovery::cut_torn_group(directory, &mut segments)?;
     let scanned = recovery::scan(directory, &segments)?;
     let (index, _) = Index::open(directory)?;
@@ -99,7 +106,7 @@ pub fn verify(directory: &Path) -> Result<Verified, StoreError> {
             (name.clone(), *progress, waiting)
         })
         .collect();
-    Ok(found)
+    Ok(Some(found))
 }
 
 /// Looks at a record: frame, place in it, the record, names of the sinks.

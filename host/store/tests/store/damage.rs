@@ -4,7 +4,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use sidewatch_store::StoredState;
+use sidewatch_store::verify::verify;
+use sidewatch_store::{Store, StoreSettings, StoredState, WhenFull};
 
 use super::support::*;
 
@@ -16,6 +17,11 @@ fn journal_files(directory: &Path) -> Vec<PathBuf> {
         .collect();
     files.sort();
     files
+}
+
+/// Agrees to go on without the database.
+fn agree(directory: &Path) {
+    fs::write(directory.join("index.redb.begin-anew"), "").unwrap();
 }
 
 /// A store with 20 batches of 5 records, ended.
@@ -50,6 +56,7 @@ fn a_flipped_bit_anywhere_in_the_journal_costs_little_and_is_counted() {
         let mut damaged = whole.clone();
         damaged[at] ^= 1 << (at % 8);
         fs::write(trial.path().join(file.file_name().unwrap()), &damaged).unwrap();
+        agree(trial.path());
         let open = Open::at(trial.path());
         let before = open.store.progress()[0].1;
         open.commit(batch(1, records([1000], 0b01)));
@@ -86,6 +93,7 @@ fn a_journal_cut_anywhere_opens_and_keeps_what_is_whole() {
             &whole[..length],
         )
         .unwrap();
+        agree(trial.path());
         let open = Open::at(trial.path());
         let waiting = open.store.progress()[0].1.waiting();
         assert!(waiting >= last, "{length}");
@@ -125,6 +133,92 @@ fn a_damaged_database_is_put_aside_and_nothing_acknowledged_is_lost() {
         assert_eq!(states, 20, "the journal still knows them");
         open.end();
     }
+}
+
+#[test]
+fn a_database_that_is_gone_is_begun_anew_only_when_that_was_agreed_to() {
+    let directory = tempfile::tempdir().unwrap();
+    filled(directory.path());
+    let index = directory.path().join("index.redb");
+    let refused = || {
+        let settings = StoreSettings::new(directory.path().into(), two_sinks());
+        Store::open(settings).unwrap_err().to_string()
+    };
+    for lose in [
+        |index: &Path| fs::remove_file(index).unwrap(),
+        |index: &Path| fs::write(index, "").unwrap(),
+    ] {
+        lose(&index);
+        for said in [
+            refused(),
+            verify(directory.path()).unwrap_err().to_string(),
+            refused(),
+        ] {
+            let hint = format!("touch {}.begin-anew", index.display());
+            assert!(said.contains(&hint), "{said}");
+        }
+        agree(directory.path());
+        let open = Open::at(directory.path());
+        assert_eq!(open.store.progress()[0].1.waiting(), 100);
+        let agreed = directory.path().join("index.redb.begin-anew");
+        assert!(!agreed.exists(), "it counts once");
+        open.end();
+    }
+}
+
+#[test]
+fn where_nothing_was_kept_there_is_nothing_to_verify_and_nothing_is_made() {
+    let directory = tempfile::tempdir().unwrap();
+    assert!(verify(directory.path()).unwrap().is_none());
+    let absent = directory.path().join("absent");
+    assert!(verify(&absent).unwrap().is_none());
+    assert!(!absent.exists());
+    assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 0);
+}
+
+#[test]
+fn an_older_database_is_noticed() {
+    let directory = tempfile::tempdir().unwrap();
+    filled(directory.path());
+    let index = directory.path().join("index.redb");
+    let older = fs::read(&index).unwrap();
+    for round in 0..2 {
+        let open = Open::at(directory.path());
+        let store = Arc::clone(&open.store);
+        open.commit(batch(1, records([200 + round], 0b01)));
+        open.committed(1);
+        open.end();
+        store.settle().unwrap();
+    }
+    let (store, recovered) =
+        Store::open(StoreSettings::new(directory.path().into(), two_sinks())).unwrap();
+    assert_eq!(recovered.database_behind, 0);
+    drop(store);
+    fs::write(&index, older).unwrap();
+    let open = Open::at(directory.path());
+    assert!(open.recovered.database_behind > 15);
+    open.end();
+}
+
+#[test]
+fn a_journal_file_that_is_removed_while_it_runs_costs_its_records_alone() {
+    let directory = tempfile::tempdir().unwrap();
+    let sinks = vec![policy("down", WhenFull::DropOldest, 256 * 1024)];
+    let open = Open::with(directory.path(), sinks, 32 * 1024);
+    for part in 0..100_u128 {
+        if part == 8 {
+            fs::remove_file(journal_files(directory.path()).remove(1)).unwrap();
+        }
+        let numbers = part * 100..part * 100 + 100;
+        open.commit(batch(part as u64 + 1, records(numbers, 1)));
+        open.committed(part as u64 + 1);
+    }
+    let status = open.store.status();
+    assert!(status.journal_bytes < 320 * 1024, "{status:?}");
+    let waiting = open.store.progress()[0].1.waiting();
+    let rest = take(&mut open.outbox(0), waiting as usize);
+    assert_eq!(rest, numbers(10_000 - u128::from(waiting)..10_000));
+    open.end();
 }
 
 #[test]
