@@ -29,6 +29,7 @@ mod health;
 mod lifecycle;
 mod lifecycle_mistakes;
 mod lifecycle_restart;
+mod losses;
 mod mattermost;
 mod mirror;
 mod misbehaving;

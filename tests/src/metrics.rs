@@ -133,6 +133,7 @@ impl Metrics {
             "rejected",
             "dropped_queue_full",
             "dropped_disk_full",
+            "dropped_damaged",
             "dropped_shutdown",
         ]
         .map(read);

@@ -138,3 +138,45 @@ fn allows(found: &Metadata, user: &User, bit: u32) -> bool {
     };
     found.mode() >> shift & bit != 0
 }
+
+#[cfg(test)]
+mod tests {
+    use std::fs::Permissions;
+    use std::os::unix::fs::{PermissionsExt as _, chown};
+
+    use super::*;
+
+    #[test]
+    fn modes_of_a_file_and_its_directories_say_who_may_read_it() {
+        let place = tempfile::tempdir().unwrap();
+        let own = User::from_uid(geteuid()).ok().flatten();
+        let Some(own) = own else { return };
+        // Somebody in no group of ours.
+        let other = User {
+            name: "nobody-at-all".to_owned(),
+            uid: Uid::from_raw(54_321),
+            gid: Gid::from_raw(54_321),
+            ..own.clone()
+        };
+        let log = place.path().join("access.log");
+        std::fs::write(&log, "").unwrap();
+        let mode = |path: &Path, mode| {
+            std::fs::set_permissions(path, Permissions::from_mode(mode)).unwrap();
+        };
+        mode(place.path(), 0o755);
+        mode(&log, 0o640);
+        assert!(may_read(&log, &own));
+        assert!(!may_read(&log, &other));
+        mode(&log, 0o644);
+        assert!(may_read(&log, &other));
+        mode(place.path(), 0o700);
+        assert!(!may_read(&log, &other), "its directory cannot be entered");
+        if geteuid().is_root() {
+            mode(place.path(), 0o755);
+            mode(&log, 0o640);
+            chown(&log, None, Some(54_321)).unwrap();
+            assert!(may_read(&log, &other), "by its group");
+        }
+        assert!(!may_read(&place.path().join("absent"), &own));
+    }
+}
