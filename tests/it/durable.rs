@@ -364,6 +364,7 @@ fn refused_records_can_be_seen_replayed_and_removed_and_the_doctor_is_content() 
         urls.retain(|record| record.contains("/second") || record.contains("/third"));
         (urls.len() == 2).then_some(())
     });
+    sidecar.settled();
     let left = run(&["dlq", "ls", config]);
     assert_eq!((left.code, left.out.as_str()), (0, ""), "{}", left.err);
     assert!(sidecar.stop().success());

@@ -16,7 +16,7 @@ const REMEMBERED_REFUSALS: usize = 16;
 pub struct Counts {
     /// Records meant for this sink.
     pub received: u64,
-    /// Records an earlier run left for it.
+    /// Records an earlier run left for it, and those that come once more.
     pub recovered: u64,
     /// Records the remote end took.
     pub delivered: u64,
@@ -63,6 +63,8 @@ pub struct Refusal {
 #[derive(Debug, Default)]
 struct State {
     counts: Counts,
+    /// Records of this run that come once more.
+    again: u64,
     last_error: Option<String>,
     refusals: VecDeque<Refusal>,
 }
@@ -105,6 +107,15 @@ impl SinkCounters {
         let counts = &mut self.lock().counts;
         counts.recovered += records;
         counts.in_flight += records;
+    }
+
+    /// Says how many records come once more in all; they count as recovered.
+    pub fn set_again(&self, again: u64) {
+        let state = &mut *self.lock();
+        let more = again.saturating_sub(state.again);
+        state.again += more;
+        state.counts.recovered += more;
+        state.counts.in_flight += more;
     }
 
     /// Says how many records were dropped in all: because too many waited,

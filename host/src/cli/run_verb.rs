@@ -14,6 +14,7 @@ use crate::admin;
 use crate::admin::control::Subjects;
 use crate::config::ConfigFile;
 use crate::config::control::read_token;
+use crate::config::paths::followed_twice;
 use crate::lifecycle::request::{RulesHandle, RulesRequest};
 use crate::pipeline::Pipeline;
 
@@ -169,6 +170,12 @@ fn summarise(config: &ConfigFile, pipeline: &Pipeline) {
     }
     for (name, _) in &pipeline.status.sinks {
         terminal::note(&format!("sink       {name}"));
+    }
+    for (path, first, second) in followed_twice(config) {
+        terminal::note(&format!(
+            "warning    {} is followed by source {first} and by source {second}: its lines are taken twice, and a restart may lose some; follow it once",
+            path.display()
+        ));
     }
     if config.sinks.is_empty() {
         terminal::note("warning    no sink is configured: findings go nowhere");

@@ -9,7 +9,7 @@ pub(crate) mod error;
 pub mod file;
 pub mod format;
 pub mod pack;
-mod paths;
+pub(crate) mod paths;
 pub mod rules;
 pub mod secrets;
 pub mod trust;

@@ -118,6 +118,30 @@ pub(super) fn check(config: &ConfigFile, name: &str, text: &str) -> Result<(), C
     Ok(())
 }
 
+/// Logs two sources follow: every line is taken twice, and how far they were
+/// read is known once. The path, and both sources.
+#[must_use]
+pub(crate) fn followed_twice(config: &ConfigFile) -> Vec<(PathBuf, String, String)> {
+    let mut followed: Vec<(&str, HashSet<Identity>)> = Vec::new();
+    let mut twice = Vec::new();
+    for entry in &config.sources {
+        let SourceSettings::File(settings) = &entry.settings else {
+            continue;
+        };
+        for path in &settings.paths {
+            let known = identities(path);
+            let other = followed
+                .iter()
+                .find(|(_, other)| !other.is_disjoint(&known));
+            if let Some((other, _)) = other {
+                twice.push((path.clone(), (*other).to_owned(), entry.id.clone()));
+            }
+            followed.push((&entry.id, known));
+        }
+    }
+    twice
+}
+
 /// Where the paths stand in the text.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]

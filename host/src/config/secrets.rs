@@ -2,6 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
+use nix::errno::Errno;
+use nix::unistd::{AccessFlags, access};
 use sidewatch_codecs::PseudonymKey;
 use sidewatch_engine::cache::{read_or_make_key, refuse_foreign};
 
@@ -106,15 +108,23 @@ impl Keys {
     /// keys that mean nothing where there are none yet.
     ///
     /// # Errors
-    /// A key cannot be read, or is gone that was there before.
+    /// A key cannot be read or made, or is gone that was there before.
     pub fn look(directory: &Path) -> Result<Self, KeysError> {
-        let is_begun = KEYS.iter().all(|(name, _)| is_whole(&directory.join(name)));
-        if is_begun {
+        if KEYS.iter().all(|(name, _)| is_whole(&directory.join(name))) {
             return Self::open(directory);
         }
         if has_kept(directory) {
             refuse_lost(directory)?;
         }
+        let made_in = directory.ancestors().find(|it| it.exists());
+        let writable = made_in.map_or(Ok(()), |it| {
+            access(it, AccessFlags::W_OK | AccessFlags::X_OK)?;
+            it.is_dir().then_some(()).ok_or(Errno::ENOTDIR)
+        });
+        writable.map_err(|error| KeysError::Directory {
+            path: directory.to_owned(),
+            source: error.into(),
+        })?;
         Ok(Self::of([0; 32], [0; 32]))
     }
 
@@ -225,5 +235,9 @@ mod tests {
         let absent = directory.path().join("data");
         assert!(Keys::look(&absent).is_ok());
         assert!(!absent.exists());
+        std::fs::write(directory.path().join("file"), "").unwrap();
+        let beneath = directory.path().join("file/data");
+        let said = Keys::look(&beneath).err().unwrap().to_string();
+        assert!(said.contains("data_directory"), "{said}");
     }
 }

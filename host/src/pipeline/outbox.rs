@@ -52,7 +52,9 @@ impl DurableQueue {
         number(&self.events.progress()) + number(&self.findings.progress())
     }
 
-    fn count_lost(&self) {
+    fn count(&self) {
+        self.counters
+            .set_again(self.events.again() + self.findings.again());
         let (now, before) = (self.lost(), &self.lost_before);
         self.counters.set_dropped(
             now.buffer_full.saturating_sub(before.buffer_full),
@@ -174,9 +176,13 @@ impl RecordQueue for DurableQueue {
     fn receive<'a>(&'a mut self, limit: usize, batch: &'a mut Vec<Delivery>) -> BoxFuture<'a, ()> {
         Box::pin(async move {
             loop {
-                self.count_lost();
+                self.count();
                 match self.take(limit, batch).await {
-                    Ok(()) => return,
+                    Ok(()) => {
+                        // Before what was taken is counted as finished.
+                        self.count();
+                        return;
+                    }
                     Err(error) => {
                         tracing::error!(sink = self.events.name(), %error, "records cannot be read for now");
                         tokio::time::sleep(AGAIN).await;
@@ -195,12 +201,12 @@ impl RecordQueue for DurableQueue {
             self.findings_given -= findings.finished;
             self.findings.settle(findings);
             self.events.settle(events);
-            self.count_lost();
+            self.count();
         })
     }
 
     fn abandon(&mut self, _: usize) {
-        self.count_lost();
+        self.count();
         let waiting = self.sum(Progress::waiting);
         if waiting > 0 {
             tracing::info!(

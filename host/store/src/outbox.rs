@@ -108,6 +108,13 @@ impl Outbox {
         state.progress.get(self.sink).copied().unwrap_or_default()
     }
 
+    /// Records of this run it gets once more.
+    #[must_use]
+    pub fn again(&self) -> u64 {
+        let state = self.shared.lock();
+        state.again.get(self.sink).copied().unwrap_or_default()
+    }
+
     /// Waits for records and appends up to `limit` of them, oldest first. Adds
     /// none only when the store has ended and everything was given out.
     ///
@@ -321,11 +328,14 @@ impl Outbox {
             return;
         };
         let mut last = None;
-        let mut finished = 0;
+        let (mut finished, mut again) = (0, 0);
         for one in given.drain(..settled.finished.min(given.len())) {
             last = Some(one.after);
             // Those offered again are counted when they come again.
-            finished += u64::from(one.fate != Fate::OfferedAgain);
+            match one.fate {
+                Fate::OfferedAgain => again += 1,
+                Fate::Kept | Fate::Dropped(_) => finished += 1,
+            }
         }
         let (Some(last), Some(progress)) = (last, state.progress.get_mut(self.sink)) else {
             return;
@@ -338,6 +348,9 @@ impl Outbox {
         progress.rejected += rejected;
         progress.delivered += finished - filtered - rejected;
         state.progress_changed = true;
+        if let Some(all) = state.again.get_mut(self.sink) {
+            *all += again;
+        }
     }
 }
 

@@ -59,6 +59,9 @@ pub(crate) struct State {
     pub(crate) carried: Vec<Outgoing>,
     /// How many were ever put there.
     pub(crate) carried_total: u64,
+    /// By sink, records it gets once more: by hand, or because they were
+    /// offered again while it had them in its hands and finished them.
+    pub(crate) again: Vec<u64>,
     /// By sink, what is to be said of its losses in the log.
     pub(crate) losses: Vec<Losses>,
 }

@@ -163,6 +163,7 @@ impl Store {
                 last: next - 1,
                 given: vec![Default::default(); progress.len()],
                 losses: vec![Default::default(); progress.len()],
+                again: vec![0; progress.len()],
                 progress,
                 segments: segments.into(),
                 ..State::default()
@@ -370,6 +371,9 @@ impl Store {
             sinks: 1 << at,
         });
         state.carried_total += 1;
+        if let Some(again) = state.again.get_mut(at) {
+            *again += 1;
+        }
         Some(state.carried_total)
     }
 

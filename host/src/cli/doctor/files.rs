@@ -14,6 +14,7 @@ use sidewatch_sources::SourceSettings;
 
 use super::Findings;
 use crate::config::ConfigFile;
+use crate::config::paths::followed_twice;
 
 pub(super) fn permissions(findings: &mut Findings, config: &ConfigFile) {
     let directory = config.directory();
@@ -77,6 +78,12 @@ pub(super) fn logs(findings: &mut Findings, config: &ConfigFile) {
                 Ok(_) => findings.warn(&what, &format!("{shown} cannot be read by {user}, whom the sidecar runs as, unless an access list lets it; {}", hint(path, &user))),
             }
         }
+    }
+    for (path, first, second) in followed_twice(config) {
+        findings.warn(
+            "logs",
+            &format!("{} is followed by source {first} and by source {second}: its lines are taken twice, and a restart may lose some; follow it once", path.display()),
+        );
     }
 }
 
