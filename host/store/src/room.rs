@@ -1,6 +1,7 @@
 //! Keeping the journal within its bounds: what a sink that is too far behind
 //! loses, and which segments nobody needs any more.
 
+use std::collections::VecDeque;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
@@ -11,7 +12,7 @@ use crate::error::StoreError;
 use crate::lost::LossReason;
 use crate::progress::{Cursor, WhenFull};
 use crate::segment::{self, Segment, Walk};
-use crate::shared::{Fate, Losses, Shared, State};
+use crate::shared::{Fate, Given, Losses, Shared, State};
 
 /// Bytes a finding takes beside its event, roughly.
 const FINDING: usize = 1024;
@@ -178,24 +179,7 @@ fn drop_before(
     if progress.cursor.sequence >= first {
         return Ok(());
     }
-    // What the sink has in its hands is not dropped yet: it will say what
-    // became of it, or it is lost with the process. Findings are offered again
-    // all the same; at worst they are delivered twice.
-    let mut held = 0;
-    let mut held_findings = 0;
-    for one in given.iter_mut().filter(|one| one.after.sequence < first) {
-        held += u64::from(one.fate != Fate::OfferedAgain);
-        if one.fate == Fate::Kept {
-            let is_finding = findings
-                .binary_search_by_key(&one.after, |(place, _)| place.after())
-                .is_ok();
-            held_findings += u64::from(is_finding);
-            one.fate = match is_finding {
-                true => Fate::OfferedAgain,
-                false => Fate::Dropped(reason),
-            };
-        }
-    }
+    let (held, held_findings) = drop_from_under(given, first, &findings, reason);
     let skipped = offered.map_or(0, |offered| offered.saturating_sub(progress.ended() + held));
     let cursor = progress.cursor;
     let kept: Vec<_> = findings
@@ -221,6 +205,32 @@ fn drop_before(
         tell(losses, &policy.name, dropped, moved, reason);
     }
     Ok(())
+}
+
+/// What the sink has in its hands is not dropped yet: it will say what became
+/// of it, or it is lost with the process. Findings are offered again all the
+/// same; at worst they are delivered twice. How many it has that were not
+/// offered again before, and how many findings are by now.
+fn drop_from_under(
+    given: &mut VecDeque<Given>,
+    first: u64,
+    findings: &[(Cursor, Delivery)],
+    reason: LossReason,
+) -> (u64, u64) {
+    let (mut held, mut again) = (0, 0);
+    for one in given.iter_mut().filter(|one| one.after.sequence < first) {
+        held += u64::from(one.fate != Fate::OfferedAgain);
+        if one.fate != Fate::Kept {
+            continue;
+        }
+        let finding = findings.binary_search_by_key(&one.after, |(place, _)| place.after());
+        one.fate = match finding {
+            Ok(_) => Fate::OfferedAgain,
+            Err(_) => Fate::Dropped(reason),
+        };
+        again += u64::from(finding.is_ok());
+    }
+    (held, again)
 }
 
 /// Counts a loss, and says so, though not for every segment that goes.
