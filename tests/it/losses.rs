@@ -101,8 +101,11 @@ fn losses_of_the_last_moments_of_a_run_are_told_by_the_next_one() {
             sidecar.until("a loss", |metrics| {
                 metrics.sink("down", "dropped_queue_full") > 1_000
             });
-            sidecar.signal(signal);
-            drop(sidecar);
+            if signal == Signal::SIGTERM {
+                assert!(sidecar.stop().success());
+            } else {
+                sidecar.signal(signal);
+            }
         }
         let sidecar = configured.start();
         // The program must have taken up its own reports by then.

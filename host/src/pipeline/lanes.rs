@@ -3,7 +3,7 @@
 //! for which something is kept.
 
 use sidewatch_event::Delivery;
-use sidewatch_store::{LossReason, Lost, Outbox, Policy, Progress, Store, WhenFull};
+use sidewatch_store::{Outbox, Policy, Progress, Store, WhenFull};
 
 use crate::config::{FINDINGS_LANE, SinkEntry};
 
@@ -55,22 +55,6 @@ fn by_sink<T: Default>(
         }
     }
     sinks
-}
-
-/// By sink, what was lost since it was first configured, and how much of that
-/// was told.
-pub(super) fn losses(store: &Store) -> Vec<(String, Lost, Lost)> {
-    let sums = by_sink(
-        store.progress(),
-        |(lost, told): &mut (Lost, Lost), progress| {
-            for reason in LossReason::ALL {
-                lost.add(reason, progress.lost.by(reason));
-                told.add(reason, progress.told.by(reason));
-            }
-        },
-    );
-    let flat = |(name, (lost, told))| (name, lost, told);
-    sums.into_iter().map(flat).collect()
 }
 
 /// Sinks that are configured no more: how many records are kept for them, and

@@ -12,10 +12,9 @@ use std::time::Duration;
 
 use sidewatch_event::{Event, Field};
 use sidewatch_sources::{Intake, identity};
-use sidewatch_store::LossReason;
+use sidewatch_store::{LossReason, Progress};
 use tokio::sync::oneshot;
 
-use super::lanes;
 use super::status::Status;
 
 /// How often losses are looked for.
@@ -59,7 +58,7 @@ async fn report_losses(
 ) {
     let mut known = Known::new();
     for (lane, count) in given_up {
-        let component = format!("{OF_SINK}{}", lanes::sink_of(&lane));
+        let component = format!("{OF_SINK}{lane}");
         let reason = LossReason::SinkRemoved.name();
         let event = loss(&intake, &component, reason, count);
         intake.arrived(0);
@@ -104,12 +103,13 @@ fn news(status: &Status, known: &mut Known) -> Vec<(String, &'static str, u64)> 
             totals.push((format!("source {name}"), reason, total, 0));
         }
     }
+    // A sink's findings are a component of their own.
     let kept = status
         .store
         .as_ref()
-        .map_or_else(Vec::new, |store| lanes::losses(store));
+        .map_or_else(Vec::new, |store| store.progress());
     for (name, counters) in &status.sinks {
-        if kept.iter().any(|(sink, _, _)| sink == name) {
+        if kept.iter().any(|(lane, _)| lane == name) {
             continue;
         }
         let counts = counters.counts();
@@ -125,10 +125,10 @@ fn news(status: &Status, known: &mut Known) -> Vec<(String, &'static str, u64)> 
         let removed = store.status().dead_letters_dropped;
         totals.push(("dead letters".to_owned(), "too-many", removed, 0));
     }
-    for (sink, lost, told) in kept {
+    for (lane, Progress { lost, told, .. }) in kept {
         for reason in LossReason::ALL {
             let (lost, told) = (lost.by(reason), told.by(reason));
-            totals.push((format!("{OF_SINK}{sink}"), reason.name(), lost, told));
+            totals.push((format!("{OF_SINK}{lane}"), reason.name(), lost, told));
         }
     }
     let mut news = Vec::new();
@@ -142,7 +142,8 @@ fn news(status: &Status, known: &mut Known) -> Vec<(String, &'static str, u64)> 
     news
 }
 
-/// What an event tells of the losses of a sink: which, why, how many.
+/// What an event tells of the losses of a sink: which of its lanes, why, how
+/// many.
 pub(super) fn told(event: &Event) -> Option<(String, LossReason, u64)> {
     if event.source.as_deref() != Some(SOURCE) || event.get(Field::EventAction) != Some(ACTION) {
         return None;
@@ -185,7 +186,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_loss_is_told_once_with_its_number() {
-        let (intake, mut receiver) = Intake::channel(SOURCE.into(), 10);
+        let (intake, mut receiver) = Intake::channel(SOURCE.into(), 1_000);
         let sink = Arc::new(SinkCounters::default());
         let status = Status::new(
             Vec::new(),
