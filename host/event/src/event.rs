@@ -61,13 +61,29 @@ pub struct Keys {
 /// for it.
 pub const REAL_IP_LABEL: &str = "client.real_ip";
 
-/// Where a record ended in a file that can be read again.
+/// Where a record ended in a file that can be read again: everything before
+/// was handed over, and reading goes on there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Origin {
     /// Fingerprint of the file.
     pub file: u128,
     /// Offset of the first byte after the record, in bytes.
     pub end: u64,
+    /// Hash of the last bytes before `end`, by which the same content is known
+    /// to go on there; 0 when unknown, as in what older releases stored.
+    pub content: u64,
+}
+
+impl Origin {
+    /// A place whose content is unknown.
+    #[must_use]
+    pub fn new(file: u128, end: u64) -> Self {
+        Self {
+            file,
+            end,
+            content: 0,
+        }
+    }
 }
 
 /// One normalised record: what happened, who, from where, when.

@@ -7,11 +7,17 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use crate::file::FileHealth;
+
 macro_rules! counters {
     ($($(#[$documentation:meta])* $name:ident,)+) => {
         /// Counters of one source; they only grow.
         #[derive(Debug, Default)]
-        pub struct SourceCounters { $($(#[$documentation])* pub $name: AtomicU64,)+ }
+        pub struct SourceCounters {
+            $($(#[$documentation])* pub $name: AtomicU64,)+
+            /// Which followed files can be read now; it comes and goes.
+            pub files: FileHealth,
+        }
 
         /// The counters at one moment.
         #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]

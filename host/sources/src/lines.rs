@@ -13,6 +13,9 @@ use std::io::{self, Read};
 /// Default longest line, in bytes.
 pub const DEFAULT_LINE_LIMIT: usize = 256 * 1024;
 
+/// Bytes before the end of a line that [`Line::ending`] gives.
+pub const ENDING: usize = 64;
+
 /// Room offered to a read once a line has grown the buffer to its limit.
 const CHUNK: usize = 64 * 1024;
 
@@ -29,6 +32,9 @@ pub struct Line<'a> {
     pub end: u64,
     /// It was longer than the limit.
     pub truncated: bool,
+    /// The last bytes of the stream before `end`, in two parts: up to
+    /// [`ENDING`] of them, fewer where the stream has no more.
+    pub ending: [&'a [u8]; 2],
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -55,6 +61,12 @@ pub struct LineBuffer {
     delimiter: u8,
     number: u64,
     offset: u64,
+    /// The last bytes of the stream before those read last.
+    recent: Vec<u8>,
+    /// Where those read last begin in the buffer.
+    fresh: usize,
+    /// Where they end, also after some of them were dropped.
+    fresh_end: usize,
 }
 
 impl LineBuffer {
@@ -72,7 +84,18 @@ impl LineBuffer {
             delimiter: b'\n',
             number: 0,
             offset,
+            recent: Vec::new(),
+            fresh: 0,
+            fresh_end: 0,
         }
+    }
+
+    /// Says which bytes come before the first one in the stream.
+    #[must_use]
+    pub fn preceded_by(mut self, bytes: &[u8]) -> Self {
+        self.recent.clear();
+        keep_last(&mut self.recent, bytes);
+        self
     }
 
     /// Counts lines as if so many had come before.
@@ -92,6 +115,8 @@ impl LineBuffer {
     /// Room to read into; never empty. Tell [`LineBuffer::filled`] how much
     /// of it was used. Take all lines out first.
     pub fn spare(&mut self) -> &mut [u8] {
+        let fresh = self.buffer.get(self.fresh..self.fresh_end);
+        keep_last(&mut self.recent, fresh.unwrap_or_default());
         let quarter = self.buffer.len() / 4;
         if self.buffer.len() - self.end < quarter.max(1) {
             self.buffer.copy_within(self.start..self.end, 0);
@@ -102,12 +127,14 @@ impl LineBuffer {
                 self.buffer.resize((self.buffer.len() * 2).min(most), 0);
             }
         }
+        (self.fresh, self.fresh_end) = (self.end, self.end);
         self.buffer.get_mut(self.end..).unwrap_or_default()
     }
 
     /// Says that the first `count` bytes of the room were read into.
     pub fn filled(&mut self, count: usize) {
         self.end = (self.end + count).min(self.buffer.len());
+        self.fresh_end = self.end;
     }
 
     /// The next whole line.
@@ -205,8 +232,34 @@ impl LineBuffer {
             offset: span.offset,
             end: span.end,
             truncated: span.truncated,
+            ending: self.ending(),
         }
     }
+
+    /// The last bytes before the line that comes next.
+    fn ending(&self) -> [&[u8]; 2] {
+        let whole = if self.start == self.end {
+            self.fresh..self.fresh_end
+        } else {
+            self.fresh..self.start
+        };
+        let fresh = last(self.buffer.get(whole).unwrap_or_default(), ENDING);
+        [last(&self.recent, ENDING - fresh.len()), fresh]
+    }
+}
+
+fn last(bytes: &[u8], count: usize) -> &[u8] {
+    bytes
+        .get(bytes.len().saturating_sub(count)..)
+        .unwrap_or_default()
+}
+
+/// Makes `kept` the last bytes of `kept` and `more` together.
+fn keep_last(kept: &mut Vec<u8>, more: &[u8]) {
+    let more = last(more, ENDING);
+    let surplus = (kept.len() + more.len()).saturating_sub(ENDING);
+    kept.drain(..surplus.min(kept.len()));
+    kept.extend_from_slice(more);
 }
 
 /// Reads lines from anything that can be read.

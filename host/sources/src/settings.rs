@@ -5,7 +5,7 @@ use std::sync::Arc;
 use serde::Deserialize;
 use sidewatch_codecs::{Decoder, RequestCodec};
 
-use crate::file::{FileSettings, MemoryPositions, Positions};
+use crate::file::{FileSettings, Followed, MemoryPositions, Positions};
 use crate::mirror::MirrorSettings;
 use crate::stdin::StdinSettings;
 use crate::syslog::SyslogSettings;
@@ -37,6 +37,8 @@ pub struct Codecs {
     pub requests: Arc<RequestCodec>,
     /// Where files were read up to.
     pub positions: Arc<dyn Positions>,
+    /// The names all file sources of the process follow.
+    pub followed: Arc<Followed>,
 }
 
 impl Codecs {
@@ -47,6 +49,7 @@ impl Codecs {
             records,
             requests,
             positions: Arc::new(MemoryPositions::default()),
+            followed: Arc::default(),
         }
     }
 }
@@ -78,7 +81,9 @@ impl SourceSettings {
             Self::Mirror(settings) => Box::new(settings.bind(name, Arc::clone(&codecs.requests))?),
             Self::Syslog(settings) => Box::new(settings.bind(name, records)?),
             Self::File(settings) => {
-                Box::new(settings.bind(name, records, Arc::clone(&codecs.positions))?)
+                let positions = Arc::clone(&codecs.positions);
+                let followed = Arc::clone(&codecs.followed);
+                Box::new(settings.bind(name, records, positions, followed)?)
             }
             Self::Tcp(settings) => Box::new(settings.bind(name, records)?),
             Self::Stdin(settings) => Box::new(settings.bind(name, records)?),

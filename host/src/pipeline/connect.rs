@@ -161,6 +161,7 @@ pub(super) fn bind_sources(
 ) -> Result<BoundSources, PipelineError> {
     let (first, receiver) = Intake::channel(Arc::from(report::SOURCE), INTAKE_CAPACITY);
     let mut sources = Vec::new();
+    let followed = Arc::default();
     for entry in &config.sources {
         let id: Arc<str> = Arc::from(entry.id.as_str());
         let Some((pack, _)) = packs.iter().find(|(_, sources)| sources.contains(&id)) else {
@@ -168,6 +169,7 @@ pub(super) fn bind_sources(
         };
         let mut codecs = codecs(entry, pack, keys)?;
         codecs.positions = Arc::clone(positions) as _;
+        codecs.followed = Arc::clone(&followed);
         let source =
             entry
                 .settings

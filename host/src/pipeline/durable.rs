@@ -157,8 +157,8 @@ impl Durable {
     pub(super) fn note_origins(&mut self, events: &[Box<Event>]) {
         for origin in events.iter().filter_map(|event| event.origin) {
             match self.batch.positions.last_mut() {
-                Some((file, end)) if *file == origin.file => *end = origin.end,
-                _ => self.batch.positions.push((origin.file, origin.end)),
+                Some(last) if last.file == origin.file => *last = origin,
+                _ => self.batch.positions.push(origin),
             }
         }
     }

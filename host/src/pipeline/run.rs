@@ -146,6 +146,10 @@ impl Pipeline {
         let recovered = opened.as_ref().map(|(_, recovered)| recovered);
         let positions = recovered.map_or_else(Vec::new, |recovered| recovered.positions.clone());
         let positions = Arc::new(MemoryPositions::of(positions));
+        if let Some(store) = store {
+            let positions = Arc::clone(&positions);
+            store.keep_positions(move |file| positions.is_in_use(file));
+        }
         let (sources, receiver, own) = bind_sources(config, &packs, &keys, &positions)?;
 
         let of_kept = kept_sinks

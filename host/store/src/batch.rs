@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use sidewatch_event::record::{Dictionary, Shared};
 use sidewatch_event::wire::{Reader, put_bytes, put_integer, put_signed};
-use sidewatch_event::{Delivery, Event};
+use sidewatch_event::{Delivery, Event, Origin};
 
 use crate::lost::LossReason;
 use crate::progress::Progress;
@@ -30,6 +30,9 @@ pub(crate) const ADDRESSEES: u8 = 9;
 pub(crate) const GROUP: u8 = 10;
 /// Losses of the sinks by reason, in the order of [`PROGRESS`].
 pub(crate) const LOSSES: u8 = 12;
+/// What comes before the [`POSITIONS`] of the same frame, where that is known.
+/// A section of its own, since an older release reads those all the same.
+pub(crate) const CONTENTS: u8 = 11;
 
 /// A record and the sinks it goes to: bit 0 is the first sink.
 #[derive(Debug, Clone)]
@@ -131,8 +134,8 @@ pub struct Batch {
     pub records: Vec<Outgoing>,
     /// States that changed.
     pub states: StateChanges,
-    /// Files by fingerprint, and where reading goes on, in bytes.
-    pub positions: Vec<(u128, u64)>,
+    /// Where reading of files goes on.
+    pub positions: Vec<Origin>,
     /// Identifiers of halves that no longer wait.
     pub unparked: Vec<u128>,
     /// Losses its records tell of: sink, reason, how many.
@@ -187,9 +190,7 @@ impl Batch {
             });
         }
         if !self.positions.is_empty() {
-            section(out, POSITIONS, |out| {
-                put_positions(out, self.positions.iter().copied())
-            });
+            put_positions(out, &self.positions);
         }
         if !self.parked.is_empty() {
             section(out, PARKED, |out| {
@@ -243,16 +244,41 @@ pub(crate) fn sections(payload: &[u8]) -> impl Iterator<Item = (u8, Reader<'_>)>
     })
 }
 
-pub(crate) fn put_positions(out: &mut Vec<u8>, positions: impl Iterator<Item = (u128, u64)>) {
-    for (file, offset) in positions {
-        out.extend_from_slice(&file.to_le_bytes());
-        put_integer(out, offset);
-    }
+/// Appends the sections of positions.
+pub(crate) fn put_positions<'a>(
+    out: &mut Vec<u8>,
+    positions: impl IntoIterator<Item = &'a Origin> + Clone,
+) {
+    section(out, POSITIONS, |out| {
+        for position in positions.clone() {
+            out.extend_from_slice(&position.file.to_le_bytes());
+            put_integer(out, position.end);
+        }
+    });
+    section(out, CONTENTS, |out| {
+        for position in positions.into_iter().filter(|it| it.content != 0) {
+            out.extend_from_slice(&position.file.to_le_bytes());
+            put_integer(out, position.end);
+            out.extend_from_slice(&position.content.to_le_bytes());
+        }
+    });
 }
 
-pub(crate) fn read_positions(mut reader: Reader<'_>, mut tell: impl FnMut(u128, u64)) {
-    while let (Some(file), Some(offset)) = (reader.array(), reader.integer()) {
-        tell(u128::from_le_bytes(file), offset);
+/// Tells the positions of a section, if it is one of those. Contents come
+/// after the positions they belong to, which are told again with them.
+pub(crate) fn read_positions(tag: u8, mut reader: Reader<'_>, mut tell: impl FnMut(Origin)) {
+    if tag != POSITIONS && tag != CONTENTS {
+        return;
+    }
+    while let (Some(file), Some(end)) = (reader.array(), reader.integer()) {
+        let mut position = Origin::new(u128::from_le_bytes(file), end);
+        if tag == CONTENTS {
+            let Some(content) = reader.array() else {
+                return;
+            };
+            position.content = u64::from_le_bytes(content);
+        }
+        tell(position);
     }
 }
 

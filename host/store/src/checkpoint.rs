@@ -9,6 +9,8 @@ use std::sync::atomic::Ordering;
 use std::sync::mpsc::Receiver;
 use std::sync::{Arc, PoisonError};
 
+use sidewatch_event::Origin;
+
 use crate::batch::{self, read_states, sections};
 use crate::error::StoreError;
 use crate::index::{Changes, Index};
@@ -47,7 +49,7 @@ pub(crate) enum Change<'a> {
     /// A rule's state under a key; none when it was forgotten.
     State(&'a str, u64, Option<batch::StoredState<'a>>),
     /// Where reading of a file goes on.
-    Position(u128, u64),
+    Position(Origin),
 }
 
 /// Tells the changes of the frames after `applied` up to `until`, in order.
@@ -68,9 +70,9 @@ pub(crate) fn changes(
                 return;
             }
             for (tag, reader) in sections(payload) {
-                if tag == batch::POSITIONS {
-                    batch::read_positions(reader, |file, offset| {
-                        tell(sequence, Change::Position(file, offset));
+                if matches!(tag, batch::POSITIONS | batch::CONTENTS) {
+                    batch::read_positions(tag, reader, |position| {
+                        tell(sequence, Change::Position(position));
                     });
                 } else if tag == batch::STATES {
                     // A section that cannot be read ends there; its frame is
@@ -126,8 +128,8 @@ pub(crate) fn bring_up(
             last = sequence;
             let (rule, key, state) = match change {
                 Change::State(rule, key, state) => (rule, key, state),
-                Change::Position(file, offset) => {
-                    gathered.positions.insert(file, offset);
+                Change::Position(position) => {
+                    gathered.positions.insert(position.file, position);
                     return;
                 }
             };

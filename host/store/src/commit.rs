@@ -11,6 +11,8 @@ use std::sync::atomic::Ordering;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender};
 use std::time::{Duration, Instant};
 
+use sidewatch_event::Origin;
+
 use crate::batch::{self, Batch, Scratch, section};
 use crate::error::StoreError;
 use crate::frame;
@@ -33,7 +35,8 @@ const IDLE: Duration = Duration::from_millis(50);
 const LONGEST_WAIT: Duration = Duration::from_secs(1);
 /// How long a refusing disk is still tried once shutdown has begun.
 const LAST_ATTEMPTS: Duration = Duration::from_secs(3);
-/// Most files whose positions are kept; the longest untouched go first.
+/// Files whose positions are kept; with more, the longest untouched go, but
+/// none that is still followed.
 const POSITIONS: usize = 10_000;
 
 /// The committing thread has ended.
@@ -65,8 +68,8 @@ pub(crate) struct Worker {
     pub(crate) journal: Journal,
     pub(crate) segment_bytes: u64,
     pub(crate) window_bytes: usize,
-    /// Offset by file, with the frame it last changed in.
-    pub(crate) positions: HashMap<u128, (u64, u64)>,
+    /// Where reading goes on by file, with the frame it last changed in.
+    pub(crate) positions: HashMap<u128, (Origin, u64)>,
     pub(crate) parked: VecDeque<(u64, u128)>,
     pub(crate) live: HashSet<u128>,
     pub(crate) checkpoints: SyncSender<u64>,
@@ -246,13 +249,8 @@ impl Worker {
             written.segment = Some(self.journal.begin(self.next)?);
             let start = frame::begin(&mut self.buffer);
             self.summarise(&written.progress, replay_from);
-            let positions = self
-                .positions
-                .iter()
-                .map(|(file, (offset, _))| (*file, *offset));
-            section(&mut self.buffer, batch::POSITIONS, |out| {
-                batch::put_positions(out, positions);
-            });
+            let positions = self.positions.values().map(|(position, _)| position);
+            batch::put_positions(&mut self.buffer, positions);
             frame::finish(&mut self.buffer, start, self.next);
             written.first += 1;
         }
@@ -365,8 +363,8 @@ impl Worker {
 
     /// Remembers what the next segment has to say of a batch.
     fn take_over(&mut self, batch: &Batch, sequence: u64) {
-        for (file, offset) in &batch.positions {
-            self.positions.insert(*file, (*offset, sequence));
+        for position in &batch.positions {
+            self.positions.insert(position.file, (*position, sequence));
         }
         if self.positions.len() > POSITIONS {
             let mut touched: Vec<u64> = self
@@ -376,7 +374,9 @@ impl Worker {
                 .collect();
             let (_, oldest, _) = touched.select_nth_unstable(POSITIONS / 10);
             let oldest = *oldest;
-            self.positions.retain(|_, (_, touched)| *touched > oldest);
+            let index = &self.index;
+            self.positions
+                .retain(|file, (_, touched)| *touched > oldest || index.is_followed(*file));
         }
         for id in batch.parked() {
             self.parked.push_back((sequence, *id));

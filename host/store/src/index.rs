@@ -14,9 +14,10 @@ use std::io::ErrorKind;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{PoisonError, RwLock};
+use std::sync::{OnceLock, PoisonError, RwLock};
 
 use redb::{Database, ReadableDatabase, ReadableTable, TableDefinition};
+use sidewatch_event::Origin;
 use sidewatch_event::wire::Reader;
 
 use crate::batch::StoredState;
@@ -30,13 +31,16 @@ const META: TableDefinition<'_, &str, u64> = TableDefinition::new("meta");
 const RULES: TableDefinition<'_, &str, u32> = TableDefinition::new("rules");
 const STATES: TableDefinition<'_, (u32, u64), &[u8]> = TableDefinition::new("states");
 const POSITIONS: TableDefinition<'_, u128, u64> = TableDefinition::new("positions");
+/// Hashes of what comes before the positions, with the offsets they are of: an
+/// older release changes those and not these.
+const CONTENTS: TableDefinition<'_, u128, (u64, u64)> = TableDefinition::new("contents");
 const DEAD: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("dead_letters");
 /// How many tables there are.
-const TABLES: usize = 5;
+const TABLES: usize = 6;
 const APPLIED: &str = "applied";
 const LAST_DEAD: &str = "last_dead_letter";
 
-/// Most read positions kept; with more, they begin anew.
+/// Read positions kept; with more, those of files no longer followed go.
 const MOST_POSITIONS: u64 = 20_000;
 
 /// What the frames since the last time changed.
@@ -46,8 +50,11 @@ pub(crate) struct Changes {
     pub(crate) states: BTreeMap<(String, u64), Option<Vec<u8>>>,
     /// Offsets by file. States and positions have to be of the same frame, or
     /// a line would count twice where the end of the journal was damaged.
-    pub(crate) positions: BTreeMap<u128, u64>,
+    pub(crate) positions: BTreeMap<u128, Origin>,
 }
+
+/// Whether a file is still followed.
+pub(crate) type IsFollowed = Box<dyn Fn(u128) -> bool + Send + Sync>;
 
 pub(crate) struct Index {
     /// None while it could not be opened anew.
@@ -58,6 +65,7 @@ pub(crate) struct Index {
     dead: AtomicU64,
     /// Dead letters that went for newer ones.
     dead_dropped: AtomicU64,
+    is_followed: OnceLock<IsFollowed>,
     path: PathBuf,
 }
 
@@ -148,9 +156,23 @@ impl Index {
                 failed: AtomicBool::new(false),
                 dead: AtomicU64::new(dead),
                 dead_dropped: AtomicU64::new(0),
+                is_followed: OnceLock::new(),
                 path: path.to_owned(),
             })
         })
+    }
+
+    /// Takes the first answer for good.
+    pub(crate) fn keep_positions(&self, is_followed: IsFollowed) {
+        if self.is_followed.set(is_followed).is_err() {
+            tracing::debug!("which files are followed was said before");
+        }
+    }
+
+    pub(crate) fn is_followed(&self, file: u128) -> bool {
+        self.is_followed
+            .get()
+            .is_some_and(|followed| followed(file))
     }
 
     fn attempt<T>(
@@ -215,11 +237,14 @@ impl Index {
                     }
                 }
                 let mut positions = transaction.open_table(POSITIONS)?;
+                let mut contents = transaction.open_table(CONTENTS)?;
                 if redb::ReadableTableMetadata::len(&positions)? > MOST_POSITIONS {
-                    positions.retain(|_, _| false)?;
+                    positions.retain(|file, _| self.is_followed(file))?;
+                    contents.retain(|file, _| self.is_followed(file))?;
                 }
-                for (file, offset) in &changes.positions {
-                    positions.insert(file, offset)?;
+                for (file, position) in &changes.positions {
+                    positions.insert(file, position.end)?;
+                    contents.insert(file, (position.end, position.content))?;
                 }
                 transaction.open_table(META)?.insert(APPLIED, applied)?;
             }
@@ -228,13 +253,20 @@ impl Index {
     }
 
     /// The read positions as of the last frame whose states are in here.
-    pub(crate) fn positions(&self) -> Result<Vec<(u128, u64)>, StoreError> {
+    pub(crate) fn positions(&self) -> Result<Vec<Origin>, StoreError> {
         self.attempt(|database| {
-            let positions = database.begin_read()?.open_table(POSITIONS)?;
+            let reading = database.begin_read()?;
+            let positions = reading.open_table(POSITIONS)?;
+            let contents = reading.open_table(CONTENTS)?;
             let mut found = Vec::new();
             for entry in positions.iter()? {
-                let (file, offset) = entry?;
-                found.push((file.value(), offset.value()));
+                let (file, end) = entry?;
+                let mut position = Origin::new(file.value(), end.value());
+                let content = contents.get(position.file)?.map(|known| known.value());
+                if let Some((_, content)) = content.filter(|(of, _)| *of == position.end) {
+                    position.content = content;
+                }
+                found.push(position);
             }
             Ok(found)
         })
@@ -357,6 +389,7 @@ fn open_database(path: &Path) -> Result<Database, redb::Error> {
         transaction.open_table(RULES)?;
         transaction.open_table(STATES)?;
         transaction.open_table(POSITIONS)?;
+        transaction.open_table(CONTENTS)?;
         transaction.open_table(DEAD)?;
         transaction.commit()?;
     }

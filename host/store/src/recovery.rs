@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::fs::File;
 use std::path::{Path, PathBuf};
 
-use sidewatch_event::Event;
+use sidewatch_event::{Event, Origin};
 
 use crate::batch::{self, sections};
 use crate::error::{StoreError, at};
@@ -27,8 +27,8 @@ pub struct Parked {
 /// What an earlier run left.
 #[derive(Debug, Default)]
 pub struct Recovered {
-    /// Files by fingerprint, and where reading goes on.
-    pub positions: Vec<(u128, u64)>,
+    /// Where reading of files goes on.
+    pub positions: Vec<Origin>,
     /// Halves of requests, in the order they came.
     pub parked: Vec<Parked>,
     /// Bytes of the journal that were no whole frame. A torn last frame, which
@@ -50,7 +50,7 @@ pub struct Recovered {
 /// What the journal says.
 #[derive(Debug, Default)]
 pub(crate) struct Scanned {
-    pub(crate) positions: HashMap<u128, u64>,
+    pub(crate) positions: HashMap<u128, Origin>,
     /// With the frame they were parked in.
     pub(crate) parked: Vec<(u64, Parked)>,
     pub(crate) summary: Summary,
@@ -111,9 +111,9 @@ pub(crate) fn scan(directory: &Path, segments: &[Segment]) -> Result<Scanned, St
         scanned.last = sequence;
         for (tag, reader) in sections(payload) {
             match tag {
-                batch::POSITIONS if sequence >= positions_from => {
-                    batch::read_positions(reader, |file, offset| {
-                        scanned.positions.insert(file, offset);
+                batch::POSITIONS | batch::CONTENTS if sequence >= positions_from => {
+                    batch::read_positions(tag, reader, |position| {
+                        scanned.positions.insert(position.file, position);
                     });
                 }
                 batch::PARKED => {

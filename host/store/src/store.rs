@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use std::thread::JoinHandle;
 
-use sidewatch_event::Delivery;
+use sidewatch_event::{Delivery, Origin};
 use tokio::sync::watch;
 
 use crate::batch::{Batch, Outgoing, Scratch, StoredState};
@@ -121,7 +121,10 @@ impl Store {
         if missing_frames > 0 {
             // The end of the journal is gone. The states know lines of it, so
             // those must not be read again.
-            scanned.positions.extend(index.positions()?);
+            let known = index.positions()?.into_iter();
+            scanned
+                .positions
+                .extend(known.map(|position| (position.file, position)));
         }
         let needed = scanned.summary.replay_from.saturating_sub(1);
         let behind = match begins_anew || damaged_database.is_some() {
@@ -187,10 +190,10 @@ impl Store {
             .iter()
             .map(|(sequence, half)| (*sequence, half.event.id))
             .collect();
-        let positions: HashMap<u128, (u64, u64)> = scanned
+        let positions: HashMap<u128, (Origin, u64)> = scanned
             .positions
             .iter()
-            .map(|(file, offset)| (*file, (*offset, 0)))
+            .map(|(file, position)| (*file, (*position, 0)))
             .collect();
         let worker = Worker {
             shared: Arc::clone(&shared),
@@ -212,7 +215,7 @@ impl Store {
             not_before: None,
         };
         let recovered = Recovered {
-            positions: scanned.positions.into_iter().collect(),
+            positions: scanned.positions.into_values().collect(),
             parked: scanned.parked.into_iter().map(|(_, half)| half).collect(),
             damaged_bytes: scanned.damaged_bytes,
             missing_frames,
@@ -251,6 +254,12 @@ impl Store {
                 tell(rule, key, state);
             }
         })
+    }
+
+    /// Says which files are followed: their positions are kept, however long
+    /// nothing was read from them. Takes the first answer for good.
+    pub fn keep_positions(&self, is_followed: impl Fn(u128) -> bool + Send + Sync + 'static) {
+        self.index.keep_positions(Box::new(is_followed));
     }
 
     /// Starts the threads. `on_commit` is called with a batch's receipt once

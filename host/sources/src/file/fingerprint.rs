@@ -14,7 +14,8 @@ use std::time::UNIX_EPOCH;
 
 use siphasher::sip::SipHasher13;
 
-const HEAD: usize = 1024;
+/// Most bytes of a beginning that count.
+pub(super) const HEAD: usize = 1024;
 
 /// Device and inode: tells whether a name still means the file we hold.
 pub(super) type Inode = (u64, u64);
@@ -32,7 +33,12 @@ pub(super) fn fingerprint(file: &File, final_: bool) -> io::Result<Option<u128>>
     let Some(head) = hash_of_head(head, final_) else {
         return Ok(None);
     };
-    let metadata = file.metadata()?;
+    let place = place(&file.metadata()?);
+    Ok(Some(u128::from(head) << 64 | u128::from(place)))
+}
+
+/// The lower half of a fingerprint: device, inode and time of birth.
+pub(super) fn place(metadata: &Metadata) -> u64 {
     let born = metadata
         .created()
         .ok()
@@ -42,11 +48,11 @@ pub(super) fn fingerprint(file: &File, final_: bool) -> io::Result<Option<u128>>
     hasher.write(&metadata.dev().to_le_bytes());
     hasher.write(&metadata.ino().to_le_bytes());
     hasher.write(&born.to_le_bytes());
-    Ok(Some(u128::from(head) << 64 | u128::from(hasher.finish())))
+    hasher.finish()
 }
 
 /// The hash of a beginning, as in the upper half of a fingerprint.
-fn hash_of_head(head: &[u8], final_: bool) -> Option<u64> {
+pub(super) fn hash_of_head(head: &[u8], final_: bool) -> Option<u64> {
     // A hole at the beginning is filled by nobody, so NULs count like others.
     let first_line = memchr::memchr(b'\n', head).and_then(|end| head.get(..=end));
     let beginning = match first_line {
@@ -69,6 +75,11 @@ pub(super) fn head_of(content: impl Read) -> io::Result<Option<u64>> {
 /// The upper half of a fingerprint.
 pub(super) fn head(fingerprint: u128) -> u64 {
     (fingerprint >> 64) as u64
+}
+
+/// The lower half of a fingerprint.
+pub(super) fn place_of(fingerprint: u128) -> u64 {
+    fingerprint as u64
 }
 
 /// Reads at a position until `buffer` is full or the file ends.

@@ -5,23 +5,36 @@
 //! that were rotated while nobody looked, packed ones too, are found beside it.
 //! Copy and truncate: when a copy is there, reading goes on in it, so nothing
 //! is lost; without it, what came since the last look may be lost.
+//!
+//! A rotated file that has gone quiet is finished: a last line without its end
+//! is handed over. It stays in sight all the same, so what its writer adds
+//! later is read; see [`super::resting`].
 
-use std::collections::VecDeque;
-use std::fs::{File, Metadata};
+use std::collections::{HashSet, VecDeque};
+use std::fs::Metadata;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use super::fingerprint::{self, Inode};
-use super::opened::{Opened, Stop};
-use super::packed;
+use super::followed::Registered;
+use super::open::{self, open_regular};
+use super::opened::{Opened, Read, Stop};
+use super::resting::{Change, Resting};
 use super::siblings::{self, Look, Missed};
-use super::{FileSettings, LineSink, Start};
+use super::{FileSettings, LineSink, Start, packed};
 use crate::counters::add;
 use crate::intake::Closed;
 
-/// Rotated files still read; with more, the oldest is finished early.
+/// Rotated files open and read at a time; with more, the oldest is finished
+/// early.
 const DRAINING: usize = 32;
+
+/// Finished files of one name kept in sight.
+const RESTING: usize = 4;
+
+/// Time between two searches for older files of a name that is missing.
+const SEARCH: Duration = Duration::from_secs(1);
 
 /// What a look at a path gave.
 pub(super) enum Progress {
@@ -33,55 +46,100 @@ pub(super) enum Progress {
     Ended,
 }
 
+/// Whether the path can be read now.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Standing {
+    Readable,
+    /// It does not exist.
+    Missing,
+    /// Why not.
+    Unreadable(String),
+}
+
 pub(super) struct Follower {
-    path: PathBuf,
+    pub(super) path: PathBuf,
+    pub(super) standing: Standing,
+    /// That is because no descriptor was left.
+    pub(super) out_of_descriptors: bool,
     limit: usize,
     rotate_wait: Duration,
+    /// How long a finished file is kept in sight after its last byte came.
+    watch: Duration,
     /// Where the next file opened is read from.
     start: Start,
     current: Option<Opened>,
     draining: VecDeque<Opened>,
+    /// Rotated files to be read after those, oldest first.
+    missed: VecDeque<Missed>,
+    resting: VecDeque<Resting>,
+    /// What the name means in this round.
+    named: Option<(SystemTime, io::Result<Metadata>)>,
     /// When the name was last seen to mean the file we hold.
     seen: SystemTime,
     /// Rotated files were looked for since the start.
     searched: bool,
-    complained: bool,
+    /// Files moved while they waited for their turn.
+    search_again: bool,
+    next_search: Instant,
+    /// A file of this name was opened since the start.
+    had_file: bool,
+    _registered: Registered,
 }
 
 impl Follower {
-    pub(super) fn new(path: PathBuf, settings: &FileSettings) -> Self {
+    pub(super) fn new(
+        path: PathBuf,
+        start: Start,
+        settings: &FileSettings,
+        registered: Registered,
+    ) -> Self {
         Self {
             path,
+            standing: Standing::Readable,
+            out_of_descriptors: false,
             limit: settings.max_line_bytes,
             rotate_wait: Duration::from_millis(settings.rotate_wait_ms),
-            start: settings.start,
+            watch: Duration::from_secs(settings.rotated_watch_s),
+            start,
             current: None,
             draining: VecDeque::new(),
+            missed: VecDeque::new(),
+            resting: VecDeque::new(),
+            named: None,
             seen: SystemTime::now(),
             searched: false,
-            complained: false,
+            search_again: false,
+            next_search: Instant::now(),
+            had_file: false,
+            _registered: registered,
         }
     }
 
-    /// Looks once and reads what there is, for one turn.
+    fn is_packed(&self) -> bool {
+        let mut extension = self.path.extension().into_iter();
+        extension.any(|extension| extension == "gz")
+    }
+
+    /// Looks what the name means. All names are looked at before a directory
+    /// is listed, so that a listing shows what they meant before.
+    pub(super) fn look(&mut self) {
+        let now = SystemTime::now();
+        self.named = Some((now, std::fs::metadata(&self.path)));
+    }
+
+    /// Reads what there is, for one turn.
     pub(super) fn poll(&mut self, sink: &LineSink) -> Result<Progress, Closed> {
-        let result = if self
-            .path
-            .extension()
-            .is_some_and(|extension| extension == "gz")
-        {
+        self.standing_after_look();
+        let result = if self.is_packed() {
             packed::read(&self.path, self.limit, sink).map(|()| Progress::Ended)
         } else {
             self.turn(sink)
         };
         match result {
-            Ok(progress) => {
-                self.complained = false;
-                Ok(progress)
-            }
+            Ok(progress) => Ok(progress),
             Err(Stop::Closed) => Err(Closed),
             Err(Stop::Failed(error)) => {
-                self.complain(&error);
+                self.note(&error);
                 let ends = error.kind() == io::ErrorKind::InvalidData;
                 Ok(if ends {
                     Progress::Ended
@@ -92,25 +150,52 @@ impl Follower {
         }
     }
 
+    fn standing_after_look(&mut self) {
+        self.standing = match &self.named {
+            Some((_, Err(error))) if error.kind() == io::ErrorKind::NotFound => Standing::Missing,
+            Some((_, Err(error))) => Standing::Unreadable(open::explained(error)),
+            _ => Standing::Readable,
+        };
+    }
+
+    /// Whether nothing is to be expected: the name is gone, and so are its
+    /// older files.
+    pub(super) fn is_over(&self) -> bool {
+        self.standing == Standing::Missing
+            && self.draining.is_empty()
+            && self.missed.is_empty()
+            && self.resting.is_empty()
+    }
+
+    /// Says that the files we hold are still followed.
+    pub(super) fn touch(&self, sink: &LineSink) {
+        let known = self.known();
+        known.iter().for_each(|known| sink.positions.touch(*known));
+    }
+
     fn turn(&mut self, sink: &LineSink) -> Result<Progress, Stop> {
-        let mut moved = self.drain(sink)?;
-        match std::fs::metadata(&self.path) {
-            Ok(metadata) => self.follow_name(&metadata, sink)?,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                // A file that comes later is new: all of it is to be read.
-                self.start = Start::Beginning;
-                self.rotate_away();
-                self.adopt_siblings(None, sink)?;
-                if self.draining.is_empty() {
-                    return Err(error.into());
-                }
+        self.wake_resting()?;
+        let followed = match self.named.take() {
+            None => Ok(()),
+            Some((looked, Ok(metadata))) => self.follow_name(&metadata, looked, sink),
+            Some((_, Err(error))) if error.kind() == io::ErrorKind::NotFound => {
+                self.lose_name(sink)
             }
-            Err(error) => return Err(error.into()),
+            Some((_, Err(error))) => Err(error.into()),
+        };
+        // Older files are read whatever the name means now.
+        match followed {
+            Err(Stop::Failed(error)) => self.note(&error),
+            followed => followed?,
         }
-        // The order of lines across a rotation: the old file first.
-        moved |= self.drain(sink)?;
+        // The order of lines across a rotation: the old files first.
+        let mut moved = match self.drain(sink)? {
+            Read::More => return Ok(Progress::Moved),
+            Read::Some => true,
+            Read::Nothing => false,
+        };
         if let Some(current) = &mut self.current {
-            moved |= current.read(&self.path, sink)?;
+            moved |= current.read(&self.path, sink)? != Read::Nothing;
         }
         Ok(if moved {
             Progress::Moved
@@ -119,15 +204,37 @@ impl Follower {
         })
     }
 
+    /// Why the path, or an older file, cannot be read now.
+    fn note(&mut self, error: &io::Error) {
+        if error.kind() != io::ErrorKind::NotFound {
+            self.out_of_descriptors = open::is_out_of_descriptors(error);
+            self.standing = Standing::Unreadable(open::explained(error));
+        }
+    }
+
+    /// Nothing has the name now.
+    fn lose_name(&mut self, sink: &LineSink) -> Result<(), Stop> {
+        // A file that comes later is new: all of it is to be read.
+        self.start = Start::Beginning;
+        self.rotate_away();
+        if self.search_again || Instant::now() >= self.next_search {
+            self.search(None, sink)?;
+            self.next_search = Instant::now() + SEARCH;
+        }
+        Ok(())
+    }
+
     /// Makes `current` the file the name means now.
-    fn follow_name(&mut self, metadata: &Metadata, sink: &LineSink) -> Result<(), Stop> {
-        let looked = SystemTime::now();
+    fn follow_name(
+        &mut self,
+        metadata: &Metadata,
+        looked: SystemTime,
+        sink: &LineSink,
+    ) -> Result<(), Stop> {
+        self.next_search = Instant::now();
         let named = fingerprint::inode(metadata);
-        if self
-            .current
-            .as_ref()
-            .is_some_and(|held| held.inode != named)
-        {
+        let held = self.current.as_ref().map(|held| held.inode);
+        if held.is_some_and(|held| held != named) {
             self.rotate_away();
         }
         match &mut self.current {
@@ -135,106 +242,220 @@ impl Follower {
                 if current.was_cut(metadata)? {
                     self.recover_cut(sink)?;
                 }
+                if self.search_again {
+                    self.search(None, sink)?;
+                }
             }
             None => {
-                self.adopt_siblings(Some(named), sink)?;
-                self.current = Some(Opened::open(&self.path, self.limit, self.start, sink)?);
+                open::check(metadata)?;
+                let opened = self.open_named(sink);
+                if let Ok(opened) = &opened
+                    && opened.inode != named
+                {
+                    // Rotated since the look: the next one finds both.
+                    return Ok(());
+                }
+                self.search(Some((named, opened.as_ref().ok())), sink)?;
+                self.current = Some(opened?);
                 self.start = Start::Beginning;
+                self.had_file = true;
             }
         }
         self.seen = looked;
         Ok(())
     }
 
-    /// Takes up rotated files that were missed. A file that cannot be read
-    /// is passed over: it is not the one we were told to follow.
-    fn adopt_siblings(&mut self, named: Option<Inode>, sink: &LineSink) -> Result<(), Stop> {
-        let mut held: Vec<_> = self.draining.iter().map(|opened| opened.inode).collect();
-        held.extend(named);
-        let look = Look {
-            held: &held,
-            known: &self.known(),
-            since: self.seen,
-            thorough: !std::mem::replace(&mut self.searched, true),
-        };
-        for missed in siblings::unread(&self.path, &look, &*sink.positions) {
-            match self.adopt(&missed, sink) {
-                Err(Stop::Failed(error)) => {
-                    tracing::warn!(path = %missed.path.display(), %error, "rotated file skipped");
-                }
-                adopted => adopted?,
-            }
+    fn open_named(&self, sink: &LineSink) -> io::Result<Opened> {
+        let known = self.known();
+        Opened::open(&self.path, self.limit, self.start, sink, |original| {
+            // What comes while we look on is new, whatever it holds.
+            Ok(self.had_file
+                || known.contains(&original)
+                || sink.followed.is_present(original)
+                || siblings::is_beside(&self.path, original, sink)?
+                || !sink.followed.claim(original, &self.path))
+        })
+    }
+
+    /// Looks for rotated files that were missed.
+    fn search(
+        &mut self,
+        named: Option<(Inode, Option<&Opened>)>,
+        sink: &LineSink,
+    ) -> Result<(), Stop> {
+        let mut known = self.known();
+        let mut held: HashSet<_> = self.missed.iter().map(|missed| missed.inode).collect();
+        held.extend(self.draining.iter().map(|opened| opened.inode));
+        held.extend(self.resting.iter().map(|resting| resting.inode));
+        held.extend(self.current.as_ref().map(|current| current.inode));
+        if let Some((inode, opened)) = named {
+            held.insert(inode);
+            known.extend(opened.and_then(Opened::fingerprint));
         }
+        let look = Look {
+            held,
+            known: &known,
+            since: self.seen,
+            thorough: !self.searched || self.search_again,
+        };
+        let found = siblings::unread(&self.path, &look, sink)?;
+        self.missed.extend(found);
+        self.searched = true;
+        self.search_again = false;
         Ok(())
     }
 
     /// What the files we hold are known by.
-    fn known(&self) -> Vec<u128> {
+    fn known(&self) -> HashSet<u128> {
         let held = self.draining.iter().chain(&self.current);
-        held.filter_map(Opened::fingerprint).collect()
+        let resting = self.resting.iter().map(|resting| resting.fingerprint);
+        held.map(Opened::fingerprint)
+            .chain(resting)
+            .flatten()
+            .collect()
+    }
+
+    /// Takes up the next rotated file that was missed. One that cannot be read
+    /// is passed over: it is not the one we were told to follow.
+    fn adopt_next(&mut self, sink: &LineSink) -> Result<(), Stop> {
+        let Some(missed) = self.missed.pop_front() else {
+            return Ok(());
+        };
+        match self.adopt(&missed, sink) {
+            Err(Stop::Failed(error)) if open::is_out_of_descriptors(&error) => {
+                self.missed.push_front(missed);
+                Err(Stop::Failed(error))
+            }
+            Err(Stop::Failed(error)) => {
+                tracing::warn!(path = %missed.path.display(), %error, "rotated file skipped");
+                Ok(())
+            }
+            adopted => adopted,
+        }
     }
 
     fn adopt(&mut self, missed: &Missed, sink: &LineSink) -> Result<(), Stop> {
         let path = &missed.path;
-        match missed.resume {
-            _ if missed.packed => {
-                // Older lines first.
-                while self.drain(sink)? {}
-                let own = siblings::identity(path, true).map(|own| (own, 0));
-                let Some(from) = missed.resume.or(own) else {
-                    return Ok(());
-                };
-                packed::read_as(File::open(path)?, path, self.limit, sink, from)?;
-            }
-            Some((original, offset)) => {
-                let copy = Opened::resume(path, self.limit, original, offset)?;
-                self.draining.extend(copy);
-            }
+        let file = match open_regular(path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error.into()),
+            opened => opened.ok(),
+        };
+        let same = file.filter(|file| {
+            let metadata = file.metadata();
+            metadata.is_ok_and(|metadata| fingerprint::inode(&metadata) == missed.inode)
+        });
+        let Some(file) = same else {
+            // Rotated once more while it waited: it has another name now.
+            self.missed.clear();
+            self.search_again = true;
+            return Ok(());
+        };
+        if missed.packed {
+            let own = siblings::identity(path, true)?;
+            let own = own.map(|own| sidewatch_event::Origin::new(own, 0));
+            return match missed.resume.or(own) {
+                Some(from) => packed::read_as(file, path, self.limit, sink, from),
+                None => Ok(()),
+            };
+        }
+        let opened = match &missed.resume {
+            Some(original) => Opened::resume(file, self.limit, original)?,
             None => {
-                let opened = Opened::open(path, self.limit, Start::Beginning, sink)?;
-                self.draining.push_back(opened);
+                let there = |_| Ok(true);
+                let start = Start::Beginning;
+                Some(Opened::open(path, self.limit, start, sink, there)?)
+            }
+        };
+        self.draining.extend(opened.map(Opened::aged));
+        Ok(())
+    }
+
+    fn rotate_away(&mut self) {
+        let rotated = self.current.take().map(Opened::rotated);
+        self.draining.extend(rotated);
+    }
+
+    /// Reads rotated files, oldest first. When they are at their ends the quiet
+    /// ones are finished and the next ones taken up: [`Read::More`] then.
+    fn drain(&mut self, sink: &LineSink) -> Result<Read, Stop> {
+        let mut gave = Read::Nothing;
+        for opened in &mut self.draining {
+            match opened.read(&self.path, sink)? {
+                Read::More => return Ok(Read::More),
+                Read::Some => gave = Read::Some,
+                Read::Nothing => {}
+            }
+        }
+        if gave == Read::Some {
+            return Ok(if self.missed.is_empty() {
+                Read::Some
+            } else {
+                Read::More
+            });
+        }
+        self.finish_quiet(sink)?;
+        if self.missed.is_empty() {
+            return Ok(Read::Nothing);
+        }
+        self.adopt_next(sink)?;
+        Ok(Read::More)
+    }
+
+    fn drain_all(&mut self, sink: &LineSink) -> Result<(), Stop> {
+        while self.drain(sink)? != Read::Nothing {}
+        Ok(())
+    }
+
+    /// Finishes rotated files that have gone quiet, and the oldest when there
+    /// are too many.
+    fn finish_quiet(&mut self, sink: &LineSink) -> Result<(), Stop> {
+        let most = DRAINING - usize::from(!self.missed.is_empty());
+        while let Some(oldest) = self.draining.front_mut() {
+            if !oldest.is_quiet(self.rotate_wait) && self.draining.len() <= most {
+                break;
+            }
+            if let Some(mut finished) = self.draining.pop_front() {
+                finished.finish(&self.path, sink)?;
+                self.keep_in_sight(finished);
             }
         }
         Ok(())
     }
 
-    fn rotate_away(&mut self) {
-        self.draining.extend(self.current.take());
+    fn keep_in_sight(&mut self, finished: Opened) {
+        if self.resting.len() >= RESTING {
+            self.resting.pop_front();
+        }
+        self.resting.extend(finished.rest(self.watch));
     }
 
-    /// Reads rotated files, finishes those that have gone quiet.
-    fn drain(&mut self, sink: &LineSink) -> Result<bool, Stop> {
-        let mut moved = false;
-        for opened in &mut self.draining {
-            moved |= opened.read(&self.path, sink)?;
-        }
-        while let Some(oldest) = self.draining.front_mut() {
-            let due = oldest.is_quiet(self.rotate_wait) || self.draining.len() > DRAINING;
-            if moved || !due {
-                break;
-            }
-            if let Some(mut finished) = self.draining.pop_front() {
-                finished.finish(&self.path, sink)?;
+    /// Goes on in finished files that were written to again.
+    fn wake_resting(&mut self) -> Result<(), Stop> {
+        let resting = std::mem::take(&mut self.resting);
+        for file in resting {
+            match file.look() {
+                Change::None => self.resting.push_back(file),
+                Change::Over => {}
+                Change::Stirred => self.draining.push_back(Opened::stirred(file, self.limit)?),
             }
         }
-        Ok(moved)
+        Ok(())
     }
 
     /// The file was cut: goes on in its copy if there is one, then at the
     /// file's beginning.
     fn recover_cut(&mut self, sink: &LineSink) -> Result<(), Stop> {
+        let copies = siblings::copies(&self.path, self.seen, sink)?;
         let Some(mut old) = self.current.take() else {
             return Ok(());
         };
-        let copies = siblings::copies(&self.path, self.seen);
         let mut plain = copies.iter().filter(|copy| !copy.packed);
         if plain.any(|copy| old.switch_to_copy(&copy.path).unwrap_or(false)) {
             self.draining.push_back(old);
         } else if let Some(packed) = packed_copy(&old, &copies) {
-            while self.drain(sink)? {}
-            let file = File::open(packed)?;
-            let known = old.fingerprint().unwrap_or_default();
-            packed::read_as(file, packed, self.limit, sink, (known, old.offset()))?;
+            self.drain_all(sink)?;
+            let file = open_regular(packed)?;
+            packed::read_as(file, packed, self.limit, sink, old.position())?;
         } else {
             let pending = old.pending();
             add(&sink.records.intake.counters().lost_bytes, pending);
@@ -247,20 +468,10 @@ impl Follower {
             self.current = Some(old);
             return Ok(());
         }
-        self.current = Some(Opened::open(
-            &self.path,
-            self.limit,
-            Start::Beginning,
-            sink,
-        )?);
+        let there = |_| Ok(true);
+        let start = Start::Beginning;
+        self.current = Some(Opened::open(&self.path, self.limit, start, sink, there)?);
         Ok(())
-    }
-
-    fn complain(&mut self, error: &io::Error) {
-        if !self.complained {
-            self.complained = true;
-            tracing::warn!(path = %self.path.display(), %error, "file cannot be read for now");
-        }
     }
 }
 
@@ -270,6 +481,9 @@ fn packed_copy<'a>(old: &Opened, copies: &'a [Missed]) -> Option<&'a Path> {
     copies
         .iter()
         .filter(|copy| copy.packed)
-        .find(|copy| siblings::identity(&copy.path, true).map(fingerprint::head) == Some(head))
+        .find(|copy| {
+            let identity = siblings::identity(&copy.path, true).ok().flatten();
+            identity.map(fingerprint::head) == Some(head)
+        })
         .map(|copy| copy.path.as_path())
 }

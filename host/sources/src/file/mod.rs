@@ -5,20 +5,32 @@
 //! - nothing is skipped silently: reading starts at the beginning unless the
 //!   operator says `start = "end"` or a position is known; bytes that were
 //!   overwritten before we saw them are counted;
+//! - whether a stored position still holds is told by the content before it;
+//! - a file followed under its own name is nobody's older file;
+//! - a path that cannot be read holds up no other, and is reported;
 //! - a record's identifier derives from the file's fingerprint and the
 //!   record's offset, so reading it again gives the same event;
 //! - reading waits for the pipeline, so nothing is shed.
 
+mod content;
 mod fingerprint;
 mod follow;
+mod followed;
+mod health;
+mod listing;
+mod names;
+mod open;
 mod opened;
 mod packed;
+mod paths;
 mod position;
+mod resting;
 mod siblings;
+mod watch;
+mod whence;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
 
 use serde::Deserialize;
 use sidewatch_codecs::Decoder;
@@ -27,12 +39,13 @@ use crate::lines::DEFAULT_LINE_LIMIT;
 use crate::records::Records;
 use crate::settings::check_range;
 use crate::{Intake, Shutdown, Source, SourceError, SourceFuture};
-use follow::{Follower, Progress};
-pub use position::{MemoryPositions, Position, Positions};
-pub(crate) use siblings::is_rotated_from;
-
-/// Longest sleep between two looks for shutdown.
-const LOOK: Duration = Duration::from_millis(100);
+pub use followed::Followed;
+pub use health::{FileHealth, FileReport, Unreadable};
+use listing::Listings;
+pub(crate) use names::is_rotated_from;
+use opened::Stop;
+use paths::Paths;
+pub use position::{MemoryPositions, Positions};
 
 /// Where a file found at the start is read from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
@@ -50,7 +63,9 @@ pub enum Start {
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct FileSettings {
-    /// Files to follow; those ending in `.gz` are read once.
+    /// Files to follow; those ending in `.gz` are read once. A path with `*`,
+    /// `?` or `[` that does not exist as it stands is a pattern, looked at
+    /// again every few seconds; `**` stands for any directories.
     pub paths: Vec<PathBuf>,
     /// Where a file of unknown position is read from.
     #[serde(default)]
@@ -61,10 +76,15 @@ pub struct FileSettings {
     /// Time between two looks at a quiet file, in milliseconds.
     #[serde(default = "default_poll_interval")]
     pub poll_interval_ms: u64,
-    /// How long a rotated file is still read after its last byte came, in
-    /// milliseconds: its writer may hold it open for a while.
+    /// How long a rotated file may be quiet before a last line without its
+    /// end is handed over, in milliseconds: its writer may hold it open for a
+    /// while.
     #[serde(default = "default_rotate_wait")]
     pub rotate_wait_ms: u64,
+    /// How long it is kept in sight after that, in seconds, for lines its
+    /// writer adds late.
+    #[serde(default = "default_rotated_watch")]
+    pub rotated_watch_s: u64,
 }
 
 fn default_line_limit() -> usize {
@@ -79,6 +99,10 @@ fn default_rotate_wait() -> u64 {
     5_000
 }
 
+fn default_rotated_watch() -> u64 {
+    3_600
+}
+
 impl FileSettings {
     /// Settings with everything but the paths left at its default.
     #[must_use]
@@ -89,6 +113,7 @@ impl FileSettings {
             max_line_bytes: default_line_limit(),
             poll_interval_ms: default_poll_interval(),
             rotate_wait_ms: default_rotate_wait(),
+            rotated_watch_s: default_rotated_watch(),
         }
     }
 
@@ -106,11 +131,13 @@ impl FileSettings {
         }
         check_range("max_line_bytes", self.max_line_bytes as u64, 64..=64 << 20)?;
         check_range("poll_interval_ms", self.poll_interval_ms, 1..=60_000)?;
-        check_range("rotate_wait_ms", self.rotate_wait_ms, 0..=3_600_000)
+        check_range("rotate_wait_ms", self.rotate_wait_ms, 0..=3_600_000)?;
+        check_range("rotated_watch_s", self.rotated_watch_s, 0..=86_400)
     }
 
     /// Prepares the source. A file that does not exist yet is waited for; one
-    /// that exists must be readable.
+    /// that exists must be a regular file and readable. `followed` are the
+    /// names all sources of the process follow.
     ///
     /// # Errors
     /// Settings that cannot be used, or a file that may not be read.
@@ -119,25 +146,36 @@ impl FileSettings {
         name: &str,
         decoder: Arc<dyn Decoder>,
         positions: Arc<dyn Positions>,
+        followed: Arc<Followed>,
     ) -> Result<FileSource, SourceError> {
         self.validate()?;
-        for path in &self.paths {
-            match std::fs::File::open(path) {
-                Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-                    return Err(SourceError::File {
-                        path: path.clone(),
-                        source: error,
-                    });
-                }
-                _ => {}
-            }
-        }
+        let paths = Paths::of(&self.paths)?;
+        paths.names().try_for_each(check_readable)?;
+        // Known before any source runs.
+        let registered = paths.names().map(|path| followed.register(path));
         Ok(FileSource {
             name: name.into(),
             settings: self.clone(),
+            registered: registered.collect(),
+            paths,
             decoder,
             positions,
+            followed,
         })
+    }
+}
+
+fn check_readable(path: &Path) -> Result<(), SourceError> {
+    match open::open_regular(path) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
+        Err(error) => {
+            let explained = open::explained(&error);
+            Err(SourceError::File {
+                path: path.to_owned(),
+                source: std::io::Error::new(error.kind(), explained),
+            })
+        }
+        Ok(_) => Ok(()),
     }
 }
 
@@ -145,8 +183,11 @@ impl FileSettings {
 pub struct FileSource {
     name: Box<str>,
     settings: FileSettings,
+    paths: Paths,
+    registered: Vec<followed::Registered>,
     decoder: Arc<dyn Decoder>,
     positions: Arc<dyn Positions>,
+    followed: Arc<Followed>,
 }
 
 impl Source for FileSource {
@@ -163,67 +204,52 @@ impl Source for FileSource {
     }
 
     fn run(self: Box<Self>, intake: Intake, shutdown: Shutdown) -> SourceFuture {
-        let Self {
-            settings,
-            decoder,
-            positions,
-            ..
-        } = *self;
         let sink = LineSink {
-            records: Records { decoder, intake },
-            positions,
-            shutdown: shutdown.clone(),
+            records: Records {
+                decoder: self.decoder,
+                intake,
+            },
+            positions: self.positions,
+            followed: self.followed,
+            listings: Listings::default(),
+            shutdown,
         };
+        let (settings, paths, registered) = (self.settings, self.paths, self.registered);
         Box::pin(crate::on_thread("file", move || {
-            follow(&settings, &sink, &shutdown);
+            watch::watch(paths, &settings, &sink);
+            drop(registered);
             Ok(())
         }))
     }
 }
 
-/// Where lines and positions go.
+/// Where lines and positions go, and what all followers of a source share.
 struct LineSink {
     records: Records,
     positions: Arc<dyn Positions>,
+    followed: Arc<Followed>,
+    listings: Listings,
     shutdown: Shutdown,
 }
 
-/// Follows all paths until shutdown, or until nothing more can come.
-fn follow(settings: &FileSettings, sink: &LineSink, shutdown: &Shutdown) {
-    let mut followers: Vec<_> = settings
-        .paths
-        .iter()
-        .map(|path| Follower::new(path.clone(), settings))
-        .collect();
-    while !shutdown.is_triggered() && !followers.is_empty() {
-        let mut moved = false;
-        let mut closed = false;
-        followers.retain_mut(|follower| match follower.poll(sink) {
-            Ok(Progress::Moved) => {
-                moved = true;
-                true
-            }
-            Ok(Progress::Quiet) => true,
-            Ok(Progress::Ended) => false,
-            Err(_) => {
-                closed = true;
-                false
-            }
-        });
-        if closed {
+impl LineSink {
+    /// Ends what would take long.
+    fn check_shutdown(&self) -> Result<(), Stop> {
+        if self.shutdown.is_triggered() {
+            return Err(Stop::Closed);
+        }
+        Ok(())
+    }
+
+    /// Counts the rest of a line whose beginning was handed over before its
+    /// end came. Taken for a line it would say what nobody wrote.
+    fn refuse_rest(&self, number: u64, length: u64) {
+        if length == 0 {
             return;
         }
-        if !moved {
-            sleep(Duration::from_millis(settings.poll_interval_ms), shutdown);
-        }
-    }
-}
-
-fn sleep(interval: Duration, shutdown: &Shutdown) {
-    let mut left = interval;
-    while left > Duration::ZERO && !shutdown.is_triggered() {
-        let slice = left.min(LOOK);
-        std::thread::sleep(slice);
-        left -= slice;
+        let length = usize::try_from(length).unwrap_or(usize::MAX);
+        self.records.intake.arrived(length);
+        let reason = "it is the rest of a line whose beginning was handed over before its end came; a larger `rotate_wait_ms` waits longer for it";
+        self.records.intake.reject(number, &reason);
     }
 }

@@ -2,18 +2,20 @@
 
 use std::fs::{File, Metadata};
 use std::io;
-use std::os::unix::fs::FileExt;
+use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::Path;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use sidewatch_event::{Field, Origin};
 
 use super::fingerprint::{self, Inode, read_at};
-use super::position::Position;
-use super::{LineSink, Start};
+use super::open::open_regular;
+use super::resting::{Resting, Slot};
+use super::whence::{self, Whence};
+use super::{LineSink, Start, content};
 use crate::identity;
 use crate::intake::Closed;
-use crate::lines::{Line, LineBuffer};
+use crate::lines::{ENDING, Line, LineBuffer};
 
 /// Bytes asked of a file at a time.
 const CHUNK: usize = 256 * 1024;
@@ -21,9 +23,8 @@ const CHUNK: usize = 256 * 1024;
 /// Reads before another file has its turn.
 const READS_PER_TURN: usize = 32;
 
-/// Bytes before the read position that are compared to see whether the file
-/// was cut and written anew.
-const TAIL: usize = 64;
+/// Lines between two looks for shutdown.
+const LOOK: u64 = 64;
 
 /// Why reading stopped.
 pub(super) enum Stop {
@@ -45,6 +46,17 @@ impl From<io::Error> for Stop {
     }
 }
 
+/// What one turn of reading gave.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Read {
+    /// Nothing new.
+    Nothing,
+    /// All there was.
+    Some,
+    /// A turn's share; there is more.
+    More,
+}
+
 pub(super) struct Opened {
     file: File,
     pub(super) inode: Inode,
@@ -53,71 +65,96 @@ pub(super) struct Opened {
     fingerprint: Option<u128>,
     /// Where the next read starts.
     read_to: u64,
-    /// The last bytes read before `read_to`.
+    /// The last bytes read before `read_to`, by which it is seen whether the
+    /// file was cut and written anew.
     tail: Vec<u8>,
-    pub(super) last_read: Instant,
+    /// The next line is the rest of one whose beginning is not ours to read:
+    /// it was handed over before its end came.
+    splits_line: bool,
+    last_read: Instant,
 }
 
 impl Opened {
-    /// Opens a file where its position says, else where `start` says.
+    /// Opens a file where its position says, else where `start` says. A file
+    /// of no position goes on where another one ended that it is a copy of, if
+    /// `is_there` says that the other one is gone.
     pub(super) fn open(
         path: &Path,
         limit: usize,
         start: Start,
         sink: &LineSink,
+        is_there: impl Fn(u128) -> io::Result<bool>,
     ) -> io::Result<Self> {
-        let file = File::open(path)?;
-        let length = file.metadata()?.len();
-        let fingerprint = fingerprint::fingerprint(&file, false)?;
-        let known = fingerprint.and_then(|fingerprint| sink.positions.load(fingerprint));
-        let offset = match (known, start) {
-            (Some(offset), _) if ends_line(&file, offset, length)? => offset,
-            (Some(_), _) => {
-                tracing::warn!(path = %path.display(), "file was written anew since it was last read; it is read from its beginning");
-                0
+        let file = open_regular(path)?;
+        let metadata = file.metadata()?;
+        let known = whence::position(path, &file, &metadata, sink, is_there)?;
+        match (known, start) {
+            (Whence::Read(position), _) => Self::at(file, limit, Some(position.file), position.end),
+            (Whence::New(fingerprint), Start::End) => {
+                Self::at(file, limit, fingerprint, metadata.len())
             }
-            (None, Start::End) => length,
-            (None, Start::Beginning) => 0,
-        };
-        Self::at(file, limit, fingerprint, offset)
+            (Whence::New(fingerprint), Start::Beginning) => Self::at(file, limit, fingerprint, 0),
+        }
     }
 
     /// Goes on in a copy of a known file, under the name of the original; none
     /// when it is no copy or holds nothing new.
-    pub(super) fn resume(
-        path: &Path,
-        limit: usize,
-        original: u128,
-        offset: u64,
-    ) -> io::Result<Option<Self>> {
-        let file = File::open(path)?;
+    pub(super) fn resume(file: File, limit: usize, original: &Origin) -> io::Result<Option<Self>> {
         let length = file.metadata()?.len();
-        if offset >= length || !ends_line(&file, offset, length)? {
+        if original.end >= length || !content::goes_on(&file, length, original)? {
             return Ok(None);
         }
-        Self::at(file, limit, Some(original), offset).map(Some)
+        Self::at(file, limit, Some(original.file), original.end).map(Some)
+    }
+
+    /// Goes on in a file that was looked at only.
+    pub(super) fn stirred(resting: Resting, limit: usize) -> io::Result<Self> {
+        Self::at(resting.file, limit, resting.fingerprint, resting.offset)
     }
 
     fn at(file: File, limit: usize, fingerprint: Option<u128>, offset: u64) -> io::Result<Self> {
         let metadata = file.metadata()?;
-        let mut opened = Self {
+        let tail = content::before(&file, offset)?;
+        Ok(Self {
             inode: fingerprint::inode(&metadata),
-            lines: LineBuffer::new(limit, 2 * CHUNK, offset),
+            lines: LineBuffer::new(limit, 2 * CHUNK, offset).preceded_by(&tail),
             limit,
             fingerprint,
             read_to: offset,
-            tail: Vec::new(),
+            tail,
+            splits_line: content::splits_line(&file, offset)?,
             last_read: Instant::now(),
             file,
-        };
-        opened.remember_tail()?;
-        Ok(opened)
+        })
     }
 
-    /// Reads what there is, for one turn; whether there was anything.
-    pub(super) fn read(&mut self, path: &Path, sink: &LineSink) -> Result<bool, Stop> {
-        let mut moved = false;
-        for _ in 0..READS_PER_TURN {
+    /// Takes what was written last for as old as the file says.
+    pub(super) fn aged(mut self) -> Self {
+        let modified = self
+            .file
+            .metadata()
+            .and_then(|metadata| metadata.modified());
+        let age = modified
+            .ok()
+            .and_then(|modified| SystemTime::now().duration_since(modified).ok());
+        if let Some(then) = age.and_then(|age| Instant::now().checked_sub(age)) {
+            self.last_read = then;
+        }
+        self
+    }
+
+    /// It is no longer written under its name; a writer that has it open may
+    /// go on for a while.
+    pub(super) fn rotated(mut self) -> Self {
+        self.last_read = Instant::now();
+        self
+    }
+
+    /// Reads what there is, for one turn.
+    pub(super) fn read(&mut self, path: &Path, sink: &LineSink) -> Result<Read, Stop> {
+        let mut gave = Read::Nothing;
+        for turn in 1..=READS_PER_TURN {
+            sink.check_shutdown()?;
             let spare = self.lines.spare();
             let count = match self.file.read_at(spare, self.read_to) {
                 Ok(0) => break,
@@ -131,53 +168,91 @@ impl Opened {
             if self.differs_from(&self.file)? {
                 break;
             }
-            moved = true;
+            gave = if turn == READS_PER_TURN {
+                Read::More
+            } else {
+                Read::Some
+            };
             self.lines.filled(count);
             self.read_to += count as u64;
             self.tail = tail;
             self.hand_over(path, sink)?;
         }
-        if moved {
+        if gave != Read::Nothing {
             self.last_read = Instant::now();
         }
-        Ok(moved)
+        Ok(gave)
     }
 
     fn hand_over(&mut self, path: &Path, sink: &LineSink) -> Result<(), Stop> {
-        let before = self.lines.offset();
         let mut fingerprint = self.fingerprint;
+        let mut last = None;
         while let Some(line) = self.lines.next_line() {
+            if line.number % LOOK == 0 {
+                sink.check_shutdown()?;
+            }
             let known = match fingerprint {
                 Some(known) => known,
                 None => fingerprint::fingerprint(&self.file, true)?.unwrap_or_default(),
             };
             fingerprint = Some(known);
-            push(sink, path, known, line)?;
+            let position = origin(known, &line);
+            if std::mem::take(&mut self.splits_line) {
+                sink.refuse_rest(line.number, line.bytes.len() as u64);
+            } else {
+                push(sink, path, position, line)?;
+            }
+            last = Some(position);
         }
         self.fingerprint = fingerprint;
-        if let Some(fingerprint) = fingerprint.filter(|_| self.lines.offset() > before) {
-            sink.positions.store(Position {
-                fingerprint,
-                offset: self.lines.offset(),
-            });
-        }
+        last.into_iter()
+            .for_each(|position| sink.positions.store(position));
         Ok(())
     }
 
-    /// Hands over a last line without its end: nothing more will come.
+    /// Hands over a last line without its end: nothing more is expected.
     pub(super) fn finish(&mut self, path: &Path, sink: &LineSink) -> Result<(), Stop> {
         let known = match self.fingerprint {
             Some(known) => known,
             None => fingerprint::fingerprint(&self.file, true)?.unwrap_or_default(),
         };
-        if let Some(line) = self.lines.last_line() {
-            push(sink, path, known, line)?;
+        let Some(line) = self.lines.last_line() else {
+            let read = self.fingerprint.map(|file| Origin {
+                file,
+                end: self.read_to,
+                content: content::hash([&self.tail, &[]]),
+            });
+            read.into_iter()
+                .for_each(|position| sink.positions.store(position));
+            return Ok(());
+        };
+        self.fingerprint = Some(known);
+        let position = origin(known, &line);
+        if std::mem::replace(&mut self.splits_line, true) {
+            sink.refuse_rest(line.number, line.bytes.len() as u64);
+        } else {
+            push(sink, path, position, line)?;
         }
-        sink.positions.store(Position {
-            fingerprint: known,
-            offset: self.lines.offset(),
-        });
+        sink.positions.store(position);
         Ok(())
+    }
+
+    /// Keeps a finished file in sight until then; none when it is deleted,
+    /// whose space would be pinned, or when too many are held.
+    pub(super) fn rest(self, wait: Duration) -> Option<Resting> {
+        let left = wait.checked_sub(self.last_read.elapsed())?;
+        let deleted = self.file.metadata().map_or(true, |file| file.nlink() == 0);
+        if deleted {
+            return None;
+        }
+        Some(Resting {
+            inode: self.inode,
+            fingerprint: self.fingerprint,
+            offset: self.read_to,
+            until: Instant::now() + left,
+            _slot: Slot::take()?,
+            file: self.file,
+        })
     }
 
     /// Whether nothing has come for `wait`.
@@ -194,7 +269,7 @@ impl Opened {
     }
 
     fn differs_from(&self, file: &File) -> io::Result<bool> {
-        let mut now = [0; TAIL];
+        let mut now = [0; ENDING];
         let wanted = now.get_mut(..self.tail.len()).unwrap_or_default();
         let start = self.read_to.saturating_sub(self.tail.len() as u64);
         let length = read_at(file, wanted, start)?;
@@ -207,8 +282,8 @@ impl Opened {
     }
 
     /// Where the first line not handed over begins.
-    pub(super) fn offset(&self) -> u64 {
-        self.lines.offset()
+    pub(super) fn position(&self) -> Origin {
+        Origin::new(self.fingerprint.unwrap_or_default(), self.lines.offset())
     }
 
     /// Bytes read that were no complete line.
@@ -222,12 +297,13 @@ impl Opened {
         self.read_to = 0;
         self.tail.clear();
         self.fingerprint = None;
+        self.splits_line = false;
     }
 
     /// Goes on in a copy that was made before the file was cut, if `path` is
     /// one: it must continue exactly what was read.
     pub(super) fn switch_to_copy(&mut self, path: &Path) -> io::Result<bool> {
-        let copy = File::open(path)?;
+        let copy = open_regular(path)?;
         let metadata = copy.metadata()?;
         let is_copy =
             !self.tail.is_empty() && metadata.len() >= self.read_to && !self.differs_from(&copy)?;
@@ -238,53 +314,39 @@ impl Opened {
         }
         Ok(is_copy)
     }
-
-    fn remember_tail(&mut self) -> io::Result<()> {
-        let length = usize::try_from(self.read_to).unwrap_or(TAIL).min(TAIL);
-        self.tail.resize(length, 0);
-        let start = self.read_to - length as u64;
-        let read = read_at(&self.file, &mut self.tail, start)?;
-        self.tail.truncate(read);
-        Ok(())
-    }
-}
-
-/// Whether a line can end at this offset of a file of that length: stored
-/// offsets are ends of lines, or of the file.
-fn ends_line(file: &File, offset: u64, length: u64) -> io::Result<bool> {
-    if offset == 0 || offset >= length {
-        return Ok(offset <= length);
-    }
-    let mut last = [0];
-    read_at(file, &mut last, offset - 1)?;
-    Ok(last == [b'\n'])
 }
 
 /// The last bytes of `tail` and `chunk` together.
 fn tail_after(tail: &[u8], chunk: &[u8]) -> Vec<u8> {
-    let from_tail = TAIL.saturating_sub(chunk.len()).min(tail.len());
+    let from_tail = ENDING.saturating_sub(chunk.len()).min(tail.len());
     let kept = tail.get(tail.len() - from_tail..).unwrap_or_default();
     let new = chunk
-        .get(chunk.len().saturating_sub(TAIL)..)
+        .get(chunk.len().saturating_sub(ENDING)..)
         .unwrap_or_default();
     [kept, new].concat()
+}
+
+/// Where reading goes on after a line.
+pub(super) fn origin(file: u128, line: &Line<'_>) -> Origin {
+    Origin {
+        file,
+        end: line.end,
+        content: content::hash(line.ending),
+    }
 }
 
 /// Decodes one line and hands its event over.
 pub(super) fn push(
     sink: &LineSink,
     path: &Path,
-    fingerprint: u128,
+    position: Origin,
     line: Line<'_>,
 ) -> Result<(), Closed> {
     let Some(mut event) = sink.records.decode(line.bytes, line.number, line.truncated) else {
         return Ok(());
     };
-    event.id = identity::of_position(fingerprint, line.offset);
-    event.origin = Some(Origin {
-        file: fingerprint,
-        end: line.end,
-    });
+    event.id = identity::of_position(position.file, line.offset);
+    event.origin = Some(position);
     event.set(Field::LogFilePath, &path.to_string_lossy());
     sink.records.intake.push_blocking(event)
 }

@@ -3,10 +3,12 @@
 use std::fs::File;
 use std::path::Path;
 
+use sidewatch_event::Origin;
+
 use super::LineSink;
 use super::fingerprint;
-use super::opened::{Stop, push};
-use super::position::Position;
+use super::open::open_regular;
+use super::opened::{Stop, origin, push};
 use crate::lines::LineReader;
 use crate::replay::unpack;
 
@@ -18,10 +20,11 @@ const LOOK: u64 = 64;
 /// Reads a gzip file to its end, skipping what a stored position says was
 /// handed over before.
 pub(super) fn read(path: &Path, limit: usize, sink: &LineSink) -> Result<(), Stop> {
-    let file = File::open(path)?;
+    let file = open_regular(path)?;
     let known = fingerprint::fingerprint(&file, true)?.unwrap_or_default();
-    let done = sink.positions.load(known).unwrap_or(0);
-    read_as(file, path, limit, sink, (known, done))
+    let done = sink.positions.load(known);
+    let from = done.unwrap_or(Origin::new(known, 0));
+    read_as(file, path, limit, sink, from)
 }
 
 /// Reads a gzip file to its end under the name of the file it was packed from,
@@ -31,30 +34,27 @@ pub(super) fn read_as(
     path: &Path,
     limit: usize,
     sink: &LineSink,
-    (known, done): (u128, u64),
+    from: Origin,
 ) -> Result<(), Stop> {
     let mut lines = LineReader::new(unpack(file), limit);
-    let mut offset = 0;
+    let mut last = from;
     while let Some(line) = lines.next_line()? {
-        offset = line.end;
-        if line.offset < done {
-            continue;
-        }
         let number = line.number;
         if number % LOOK == 0 && sink.shutdown.is_triggered() {
             return Err(Stop::Closed);
         }
-        push(sink, path, known, line)?;
+        if line.offset < from.end {
+            // The beginning of this line was handed over; so is its rest.
+            let end = line.offset + line.bytes.len() as u64;
+            sink.refuse_rest(number, end.saturating_sub(from.end));
+            continue;
+        }
+        last = origin(from.file, &line);
+        push(sink, path, last, line)?;
         if number % STRIDE == 0 {
-            sink.positions.store(Position {
-                fingerprint: known,
-                offset,
-            });
+            sink.positions.store(last);
         }
     }
-    sink.positions.store(Position {
-        fingerprint: known,
-        offset: offset.max(done),
-    });
+    sink.positions.store(last);
     Ok(())
 }

@@ -6,34 +6,38 @@
 //! there no more; when it came after one of those; or when it came into being
 //! since the last look. Older history is never read by surprise.
 
-use std::ffi::OsStr;
-use std::fs::{DirEntry, File, Metadata};
+use std::collections::HashSet;
+use std::fs::Metadata;
+use std::io;
+use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
+use sidewatch_event::Origin;
+
+use super::LineSink;
+use super::content;
 use super::fingerprint::{self, Inode};
-use super::position::Positions;
+use super::listing::directory_of;
+use super::names::{beginnings, is_of_series, is_rotated_from};
+use super::open::{is_out_of_descriptors, open_regular};
+use super::opened::Stop;
+use super::whence;
 use crate::replay::unpack;
 
-/// Most files looked into at one rotation.
-const MOST: usize = 64;
+/// Most copies looked into when a file was cut.
+const MOST_COPIES: usize = 64;
 
 /// Time stamps of files lag behind the clock by up to a tick. Being generous
 /// costs nothing: a file read before has a position.
 const SLACK: Duration = Duration::from_secs(1);
 
-const PACKED: [&str; 5] = ["gz", "bz2", "xz", "zst", "lz4"];
-
-/// Digits a name has to have for another with other digits to be of the same
-/// series: a date has eight, `app1` and `app2` are two programs.
-const SERIES_DIGITS: usize = 6;
-
 /// What is known when rotated files are looked for.
 pub(super) struct Look<'a> {
-    /// Files that are open already.
-    pub(super) held: &'a [Inode],
+    /// Files that are open, or waited for, already.
+    pub(super) held: HashSet<Inode>,
     /// What those are known by, as far as it is known.
-    pub(super) known: &'a [u128],
+    pub(super) known: &'a HashSet<u128>,
     /// When the followed name was last seen to be ours: a file not written
     /// since then has nothing new.
     pub(super) since: SystemTime,
@@ -41,19 +45,22 @@ pub(super) struct Look<'a> {
     pub(super) thorough: bool,
 }
 
-/// A rotated file with unread lines.
-#[derive(Debug, PartialEq, Eq)]
+/// A rotated file with unread lines. It is opened when its turn has come.
+#[derive(Debug)]
 pub(super) struct Missed {
     pub(super) path: PathBuf,
+    pub(super) inode: Inode,
     pub(super) packed: bool,
     /// It is a copy of this file, which had been read so far.
-    pub(super) resume: Option<(u128, u64)>,
+    pub(super) resume: Option<Origin>,
 }
 
 struct Candidate {
     modified: SystemTime,
+    created: Option<SystemTime>,
+    length: u64,
+    inode: Inode,
     path: PathBuf,
-    metadata: Metadata,
     packed: bool,
 }
 
@@ -62,270 +69,281 @@ enum Standing {
     /// Read so far.
     Known(u64),
     /// A copy of that file, which was read so far.
-    Copy(u128, u64),
+    Copy(Origin),
     Unknown,
 }
 
 /// Rotated files with unread lines, oldest first.
-pub(super) fn unread(path: &Path, look: &Look<'_>, positions: &dyn Positions) -> Vec<Missed> {
+///
+/// # Errors
+/// The directory cannot be read, descriptors run out, or it is time to end:
+/// nothing is known then.
+pub(super) fn unread(path: &Path, look: &Look<'_>, sink: &LineSink) -> Result<Vec<Missed>, Stop> {
     let since = look.since.checked_sub(SLACK).unwrap_or(look.since);
-    let mut found = candidates(path, look.held);
+    let mut found = candidates(path, look.held.clone(), sink)?;
     found.retain(|candidate| look.thorough || candidate.modified >= since);
-    let newest = found.len().saturating_sub(MOST);
-    found.drain(..newest);
 
     // Who is there under its own name is no copy's original.
-    let mut present = look.known.to_vec();
-    present.extend(identity(path, false));
-    let plain = found.iter().filter(|candidate| !candidate.packed);
-    present.extend(plain.filter_map(|candidate| identity(&candidate.path, false)));
-    let standings: Vec<_> = found
-        .iter()
-        .map(|candidate| standing(candidate, &mut present, positions))
-        .collect();
+    let mut present = look.known.clone();
+    present.extend(identity(path, false)?);
+    for candidate in found.iter().filter(|candidate| !candidate.packed) {
+        sink.check_shutdown()?;
+        present.extend(identity(&candidate.path, false)?);
+    }
+    let mut standings = Vec::with_capacity(found.len());
+    for candidate in &found {
+        sink.check_shutdown()?;
+        standings.push(standing(candidate, &mut present, sink)?);
+    }
     let last_known = found
         .iter()
         .zip(&standings)
         .filter(|(_, standing)| !matches!(standing, Standing::Unknown))
         .map(|(candidate, _)| candidate.modified)
         .max();
-    found
+    let missed = found
         .into_iter()
         .zip(standings)
         .filter_map(|(candidate, standing)| {
             let resume = match standing {
-                Standing::Known(offset) if offset < candidate.metadata.len() => None,
-                Standing::Copy(original, offset) if look.thorough || !candidate.packed => {
-                    Some((original, offset))
-                }
+                Standing::Known(offset) if offset < candidate.length => None,
+                Standing::Copy(original) if look.thorough || !candidate.packed => Some(original),
                 Standing::Unknown if look.thorough => {
                     last_known.filter(|last| candidate.modified >= *last)?;
                     None
                 }
                 Standing::Unknown => {
-                    let created = candidate.metadata.created();
-                    created.ok().filter(|created| *created > since)?;
+                    candidate.created.filter(|created| *created > since)?;
                     None
                 }
                 _ => return None,
             };
-            Some(Missed {
-                path: candidate.path,
-                packed: candidate.packed,
-                resume,
-            })
-        })
-        .collect()
+            Some(candidate.missed(resume))
+        });
+    Ok(missed.collect())
 }
 
 /// Files that may be copies made when the file was cut, newest first.
-pub(super) fn copies(path: &Path, since: SystemTime) -> Vec<Missed> {
+pub(super) fn copies(path: &Path, since: SystemTime, sink: &LineSink) -> io::Result<Vec<Missed>> {
     let since = since.checked_sub(SLACK).unwrap_or(since);
-    let mut found = candidates(path, &[]);
+    // The copy may have been made in this very round.
+    sink.listings.forget();
+    let mut found = candidates(path, HashSet::new(), sink)?;
     found.retain(|candidate| {
-        let created = candidate.metadata.created();
-        candidate.modified >= since || created.is_ok_and(|created| created >= since)
+        candidate.modified >= since || candidate.created.is_some_and(|created| created >= since)
     });
-    found
-        .into_iter()
-        .rev()
-        .take(MOST)
-        .map(|candidate| Missed {
-            path: candidate.path,
-            packed: candidate.packed,
-            resume: None,
-        })
-        .collect()
+    let newest = found.into_iter().rev().take(MOST_COPIES);
+    Ok(newest.map(|candidate| candidate.missed(None)).collect())
+}
+
+/// Whether a file of this fingerprint is among the older ones beside `path`.
+pub(super) fn is_beside(path: &Path, fingerprint: u128, sink: &LineSink) -> io::Result<bool> {
+    for candidate in candidates(path, HashSet::new(), sink)? {
+        if identity(&candidate.path, candidate.packed)? == Some(fingerprint) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 /// The fingerprint of a file, for a packed one with the beginning of what it
-/// holds.
-pub(super) fn identity(path: &Path, packed: bool) -> Option<u128> {
-    let file = File::open(path).ok()?;
-    let own = fingerprint::fingerprint(&file, true).ok()??;
-    if !packed {
-        return Some(own);
+/// holds; none when it cannot be read.
+///
+/// # Errors
+/// No descriptor is left, which says nothing about the file.
+pub(super) fn identity(path: &Path, packed: bool) -> io::Result<Option<u128>> {
+    let read = || -> io::Result<Option<u128>> {
+        let file = open_regular(path)?;
+        let own = fingerprint::fingerprint(&file, true)?;
+        if !packed {
+            return Ok(own);
+        }
+        let head = fingerprint::head_of(unpack(&file))?;
+        let own = own.zip(head);
+        Ok(own.map(|(own, head)| u128::from(head) << 64 | own & u128::from(u64::MAX)))
+    };
+    match read() {
+        Err(error) if is_out_of_descriptors(&error) => Err(error),
+        read => Ok(read.ok().flatten()),
     }
-    let head = fingerprint::head_of(unpack(&file)).ok()??;
-    Some(u128::from(head) << 64 | own & u128::from(u64::MAX))
 }
 
-fn standing(candidate: &Candidate, present: &mut Vec<u128>, positions: &dyn Positions) -> Standing {
-    let Some(own) = identity(&candidate.path, candidate.packed) else {
+fn standing(
+    candidate: &Candidate,
+    present: &mut HashSet<u128>,
+    sink: &LineSink,
+) -> io::Result<Standing> {
+    let Some(own) = identity(&candidate.path, candidate.packed)? else {
         // A packed file that cannot be read yet is being written, and what it
         // is packed from is still there: taken up now, it would be known by
         // nothing and read a second time.
-        return if candidate.packed {
+        return Ok(if candidate.packed {
             Standing::Known(u64::MAX)
         } else {
             Standing::Unknown
-        };
+        });
     };
-    match positions.load(own) {
-        Some(offset) if !candidate.packed => return Standing::Known(offset),
-        Some(offset) if is_read(candidate, offset) => return Standing::Known(u64::MAX),
-        Some(offset) => return Standing::Copy(own, offset),
+    match sink.positions.load(own) {
+        Some(read) if !candidate.packed => return Ok(Standing::Known(read.end)),
+        Some(read) if is_read(candidate, read.end) => return Ok(Standing::Known(u64::MAX)),
+        Some(read) => return Ok(Standing::Copy(read)),
         None => {}
     }
-    match positions.of_head(fingerprint::head(own)) {
-        Some((original, offset)) if !present.contains(&original) && !is_read(candidate, offset) => {
+    if let Some(begun) = begun_within_line(candidate, sink)? {
+        return Ok(Standing::Known(begun.end));
+    }
+    let original = if candidate.packed {
+        packed_from(candidate, own, sink)
+    } else {
+        copied_from(candidate, own, present, sink)?
+    };
+    Ok(match original {
+        None => Standing::Unknown,
+        Some(original)
+            if !present.contains(&original.file) && !is_read(candidate, original.end) =>
+        {
             // One copy is enough.
-            present.push(original);
-            Standing::Copy(original, offset)
+            present.insert(original.file);
+            Standing::Copy(original)
         }
         // It holds nothing that was not read, or will not be read elsewhere.
         Some(_) => Standing::Known(u64::MAX),
-        None => Standing::Unknown,
+    })
+}
+
+/// How far a file was read whose first line got its end later.
+fn begun_within_line(candidate: &Candidate, sink: &LineSink) -> io::Result<Option<Origin>> {
+    if candidate.packed {
+        return Ok(None);
     }
+    match open_regular(&candidate.path) {
+        Err(error) if is_out_of_descriptors(&error) => Err(error),
+        Err(_) => Ok(None),
+        Ok(file) => whence::begun_within_line(&file, &file.metadata()?, sink),
+    }
+}
+
+/// What a packed file was made from. Its content is not looked at, so its
+/// beginning has to tell, or its length.
+fn packed_from(candidate: &Candidate, own: u128, sink: &LineSink) -> Option<Origin> {
+    let alike = sink.positions.of_head(fingerprint::head(own));
+    match alike.as_slice() {
+        [one] => Some(*one),
+        several => {
+            let mut several = several.iter();
+            several.find(|one| is_read(candidate, one.end)).copied()
+        }
+    }
+}
+
+/// The file a plain one is a copy of.
+fn copied_from(
+    candidate: &Candidate,
+    own: u128,
+    present: &HashSet<u128>,
+    sink: &LineSink,
+) -> io::Result<Option<Origin>> {
+    let alike = sink.positions.of_head(fingerprint::head(own));
+    // Positions of older releases do not tell contents apart.
+    if let [one] = alike.as_slice()
+        && one.content == 0
+    {
+        return Ok(Some(*one));
+    }
+    let file = match open_regular(&candidate.path) {
+        Err(error) if is_out_of_descriptors(&error) => return Err(error),
+        Err(_) => return Ok(None),
+        Ok(file) => file,
+    };
+    let same = |one: &Origin| {
+        one.content != 0 && content::goes_on(&file, candidate.length, one).unwrap_or(false)
+    };
+    let is_gone = |one: &&Origin| !present.contains(&one.file);
+    let proven: Vec<_> = alike.iter().filter(|one| same(one)).collect();
+    let gone = proven.iter().copied().filter(is_gone);
+    let original = gone.max_by_key(|one| one.end).or(proven.first().copied());
+    // Shorter than what was read of a file that is there: its beginning.
+    let beginning = || {
+        let mut alike = alike.iter();
+        alike.find(|one| !is_gone(one) && one.end > candidate.length)
+    };
+    Ok(original.or_else(beginning).copied())
 }
 
 /// Whether a file holds nothing beyond `offset`: of a packed one the last four
 /// bytes tell (RFC 1952, 2.3.1).
 fn is_read(candidate: &Candidate, offset: u64) -> bool {
-    let length = candidate.metadata.len();
     if !candidate.packed {
-        return offset >= length;
+        return offset >= candidate.length;
     }
     let mut size = [0; 4];
-    let read = File::open(&candidate.path)
-        .and_then(|file| fingerprint::read_at(&file, &mut size, length.saturating_sub(4)));
+    let read = open_regular(&candidate.path)
+        .and_then(|file| file.read_exact_at(&mut size, candidate.length.saturating_sub(4)));
     read.is_ok() && u64::from(u32::from_le_bytes(size)) == offset & u64::from(u32::MAX)
 }
 
 /// Rotated files beside `path`, and beside what it points to when it is a
-/// link; oldest first, without those in `held`.
-fn candidates(path: &Path, held: &[Inode]) -> Vec<Candidate> {
-    let mut found = beside(path, held, |name| is_rotated_from(path, name, &["gz"]));
+/// link; oldest first, without those in `held` and those followed under their
+/// own name.
+fn candidates(
+    path: &Path,
+    mut held: HashSet<Inode>,
+    sink: &LineSink,
+) -> io::Result<Vec<Candidate>> {
+    let mut found = beside(path, false, sink)?;
     let is_link = std::fs::symlink_metadata(path).is_ok_and(|metadata| metadata.is_symlink());
     if let Some(target) = is_link.then(|| path.canonicalize().ok()).flatten() {
-        let more = beside(&target, held, |name| {
-            is_rotated_from(&target, name, &["gz"]) || is_of_series(&target, name)
-        });
-        for candidate in more {
-            let inode = fingerprint::inode(&candidate.metadata);
-            let mut known = found.iter();
-            if !known.any(|it| fingerprint::inode(&it.metadata) == inode) {
-                found.push(candidate);
-            }
-        }
+        found.extend(beside(&target, true, sink)?);
     }
+    found.retain(|candidate| held.insert(candidate.inode));
     found.sort_by_key(|candidate| candidate.modified);
-    found
+    Ok(found)
 }
 
-fn beside(path: &Path, held: &[Inode], is_ours: impl Fn(&OsStr) -> bool) -> Vec<Candidate> {
-    let directory = path
-        .parent()
-        .filter(|parent| !parent.as_os_str().is_empty());
-    let Ok(entries) = std::fs::read_dir(directory.unwrap_or(Path::new("."))) else {
-        return Vec::new();
+fn beside(path: &Path, series: bool, sink: &LineSink) -> io::Result<Vec<Candidate>> {
+    let directory = directory_of(path);
+    let listing = match sink.listings.of(directory) {
+        // Nothing can be beside it.
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        listing => listing?,
     };
-    entries
-        .filter_map(Result::ok)
-        .filter(|entry| is_ours(&entry.file_name()))
-        .filter_map(|entry| candidate(&entry, held))
-        .collect()
+    let beginnings = beginnings(path);
+    let rotated = beginnings
+        .iter()
+        .flat_map(|beginning| listing.beginning_with(beginning))
+        .filter(|name| is_rotated_from(path, name, &["gz"]));
+    let of_series = listing
+        .all()
+        .filter(|name| series && is_of_series(path, name));
+    let names = rotated.chain(of_series);
+    Ok(names
+        .filter(|name| !sink.followed.contains(&listing.canonical, name))
+        .filter_map(|name| candidate(directory.join(name)))
+        .collect())
 }
 
-fn candidate(entry: &DirEntry, held: &[Inode]) -> Option<Candidate> {
-    let metadata = entry.metadata().ok().filter(Metadata::is_file)?;
-    let is_held = held.contains(&fingerprint::inode(&metadata));
-    let path = entry.path();
-    (!is_held).then_some(Candidate {
+/// A name that is gone again, or no file, is none.
+fn candidate(path: PathBuf) -> Option<Candidate> {
+    let metadata = std::fs::symlink_metadata(&path)
+        .ok()
+        .filter(Metadata::is_file)?;
+    Some(Candidate {
         modified: metadata.modified().ok()?,
+        created: metadata.created().ok(),
+        length: metadata.len(),
+        inode: fingerprint::inode(&metadata),
         packed: path.extension().is_some_and(|extension| extension == "gz"),
         path,
-        metadata,
     })
 }
 
-/// Whether a name differs from the path's in its digits alone, as those of
-/// `app-20261120.log` and `app-20261121.log` do.
-fn is_of_series(path: &Path, name: &OsStr) -> bool {
-    let (Some(own), Some(name)) = (path.file_name().and_then(OsStr::to_str), name.to_str()) else {
-        return false;
-    };
-    let shape = |name: &str| name.replace(|one: char| one.is_ascii_digit(), "0");
-    own.chars().filter(char::is_ascii_digit).count() >= SERIES_DIGITS
-        && own != name
-        && shape(own) == shape(name)
-}
-
-/// `access.log` becomes `access.log.1`, `access.log-20261120` (logrotate) or
-/// `access-2026-11-20T15-04-05.000.log` (lumberjack). Packed files do not
-/// count, but for the kinds in `packed`.
-pub(crate) fn is_rotated_from(path: &Path, name: &OsStr, packed: &[&str]) -> bool {
-    let (Some(name), Some(base)) = (name.to_str(), path.file_name().and_then(OsStr::to_str)) else {
-        return false;
-    };
-    let extension = Path::new(name)
-        .extension()
-        .and_then(OsStr::to_str)
-        .unwrap_or_default();
-    if PACKED.contains(&extension) && !packed.contains(&extension) {
-        return false;
-    }
-    if name
-        .strip_prefix(base)
-        .is_some_and(|rest| rest.starts_with(['.', '-']))
-    {
-        return true;
-    }
-    let Some((stem, kind)) = base.rsplit_once('.') else {
-        return false;
-    };
-    let plain = if packed.contains(&extension) {
-        name.strip_suffix(extension)
-            .unwrap_or(name)
-            .trim_end_matches('.')
-    } else {
-        name
-    };
-    plain.rsplit_once('.').is_some_and(|(_, last)| last == kind)
-        && plain
-            .strip_prefix(stem)
-            .and_then(|rest| rest.strip_prefix('-'))
-            // `audit-security.log` is another log, not an older `audit.log`.
-            .is_some_and(|rest| rest.starts_with(|one: char| one.is_ascii_digit()))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn names_of_rotated_files_are_known() {
-        let rotated =
-            |name: &str| is_rotated_from(Path::new("/var/log/audit.log"), name.as_ref(), &[]);
-        for name in [
-            "audit.log.1",
-            "audit.log-20261120",
-            "audit-2026-11-20T15-04-05.000.log",
-        ] {
-            assert!(rotated(name), "{name}");
-        }
-        for name in [
-            "audit.log",
-            "audit.log.1.gz",
-            "audit.logs",
-            "audit-security.log",
-            "other.log.1",
-            "audit-x.txt",
-        ] {
-            assert!(!rotated(name), "{name}");
-        }
-        for (name, expected) in [
-            ("audit.log.2.gz", true),
-            ("audit-2026-11-20T15-04-05.000.log.gz", true),
-            ("audit.log.2.xz", false),
-            ("audit.gz", false),
-        ] {
-            let path = Path::new("/var/log/audit.log");
-            assert_eq!(
-                is_rotated_from(path, name.as_ref(), &["gz"]),
-                expected,
-                "{name}"
-            );
+impl Candidate {
+    fn missed(self, resume: Option<Origin>) -> Missed {
+        Missed {
+            path: self.path,
+            inode: self.inode,
+            packed: self.packed,
+            resume,
         }
     }
 }

@@ -8,7 +8,7 @@ use std::time::Duration;
 use crate::file::{append, directory, following};
 use crate::support::{Keep, Running, codecs, start, start_with};
 
-fn numbered(path: &Path, suffix: &str) -> std::path::PathBuf {
+pub(crate) fn numbered(path: &Path, suffix: &str) -> std::path::PathBuf {
     let mut name = path.as_os_str().to_owned();
     name.push(suffix);
     name.into()
@@ -24,7 +24,7 @@ fn assert_complete(source: &mut Running, count: usize) {
     assert_eq!(identifiers.len(), count);
 }
 
-fn lines(range: std::ops::Range<usize>) -> String {
+pub(crate) fn lines(range: std::ops::Range<usize>) -> String {
     range.map(|number| format!("line {number}\n")).collect()
 }
 

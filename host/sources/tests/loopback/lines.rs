@@ -71,6 +71,40 @@ proptest! {
     }
 
     #[test]
+    fn the_bytes_before_the_next_line_are_those_of_the_stream(
+        content in content(),
+        limit in 1_usize..60,
+        cuts in prop::collection::vec(1_usize..400, 1..20),
+        from in 0_usize..100,
+    ) {
+        // As after a position in the middle of a stream.
+        let from = from.min(content.len());
+        let mut buffer =
+            LineBuffer::new(limit, 512, from as u64).preceded_by(&content[..from]);
+        let check = |line: sidewatch_sources::Line<'_>| {
+            let end = usize::try_from(line.end).unwrap();
+            assert_eq!(line.ending.concat(), content[end.saturating_sub(64)..end]);
+        };
+        let mut rest = &content[from..];
+        for cut in cuts.iter().cycle() {
+            let spare = buffer.spare();
+            let count = spare.len().min(rest.len()).min(*cut);
+            spare[..count].copy_from_slice(&rest[..count]);
+            buffer.filled(count);
+            rest = &rest[count..];
+            while let Some(line) = buffer.next_line() {
+                check(line);
+            }
+            if rest.is_empty() {
+                break;
+            }
+        }
+        if let Some(line) = buffer.last_line() {
+            check(line);
+        }
+    }
+
+    #[test]
     fn the_reader_gives_the_same_lines_numbered_from_one(
         content in content(), limit in 1_usize..60
     ) {

@@ -11,7 +11,10 @@
 )]
 
 mod file;
+mod file_late;
+mod file_patterns;
 mod file_rotation;
+mod file_trouble;
 mod lines;
 mod mirror;
 mod mirror_abuse;

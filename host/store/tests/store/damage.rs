@@ -4,6 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use sidewatch_event::Origin;
 use sidewatch_store::verify::verify;
 use sidewatch_store::{Store, StoreSettings, StoredState, WhenFull};
 
@@ -225,9 +226,13 @@ fn a_journal_file_that_is_removed_while_it_runs_costs_its_records_alone() {
 fn when_the_end_of_the_journal_is_gone_what_the_states_know_is_not_read_again() {
     let directory = tempfile::tempdir().unwrap();
     let open = Open::at(directory.path());
+    let place = |part| Origin {
+        content: part,
+        ..Origin::new(7, part * 100)
+    };
     for part in 1..=20_u64 {
         let mut batch = batch(part, Vec::new());
-        batch.positions.push((7, part * 100));
+        batch.positions.push(place(part));
         batch.states.rule("r");
         batch.states.put(
             1,
@@ -250,6 +255,6 @@ fn when_the_end_of_the_journal_is_gone_what_the_states_know_is_not_read_again() 
     fs::write(&file, &whole[..whole.len() / 2]).unwrap();
     let open = Open::at(directory.path());
     assert!(open.recovered.missing_frames > 5);
-    assert_eq!(open.recovered.positions, [(7, 2000)]);
+    assert_eq!(open.recovered.positions, [place(20)]);
     open.end();
 }

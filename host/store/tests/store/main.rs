@@ -18,8 +18,8 @@ mod traced;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use sidewatch_event::Delivery;
-use sidewatch_store::{Outgoing, Settled, Store, StoreSettings, StoredState, WhenFull};
+use sidewatch_event::{Delivery, Origin};
+use sidewatch_store::{Batch, Outgoing, Settled, Store, StoreSettings, StoredState, WhenFull};
 
 use support::*;
 
@@ -64,6 +64,10 @@ fn states_positions_and_waiting_halves_survive_together() {
         created: 5,
         changes: 2,
     };
+    let place = |end| Origin {
+        content: end + 1,
+        ..Origin::new(7, end)
+    };
     for round in 0..3_u64 {
         let open = Open::at(directory.path());
         let mut batch = batch(1, Vec::new());
@@ -72,7 +76,7 @@ fn states_positions_and_waiting_halves_survive_together() {
         batch.states.put(round + 10, Some(state(b"own", 0)));
         batch.states.rule("sharing");
         batch.states.put(1, (round < 2).then(|| state(b"other", 0)));
-        batch.positions = vec![(7, 100 + round)];
+        batch.positions = vec![place(100 + round), Origin::new(8, 5)];
         batch.park(&event(round.into()), round == 1);
         if round == 2 {
             batch.unparked = vec![0];
@@ -87,8 +91,9 @@ fn states_positions_and_waiting_halves_survive_together() {
             store.settle().unwrap();
         }
     }
-    let open = Open::at(directory.path());
-    assert_eq!(open.recovered.positions, [(7, 102)]);
+    let mut open = Open::at(directory.path());
+    open.recovered.positions.sort_by_key(|it| it.file);
+    assert_eq!(open.recovered.positions, [place(102), Origin::new(8, 5)]);
     let parked: Vec<_> = open
         .recovered
         .parked
@@ -329,5 +334,33 @@ fn a_sink_that_stays_behind_while_the_journal_grows_misses_nothing() {
     ids.extend(take(&mut outbox, 100 * usize::try_from(lag).unwrap()));
     assert_eq!(ids, numbers(0..6_000));
     assert_eq!(open.store.progress()[0].1.lost.damaged, 0);
+    open.end();
+}
+
+#[test]
+fn of_many_files_those_still_followed_are_remembered() {
+    let directory = tempfile::tempdir().unwrap();
+    let open = Open::with(directory.path(), two_sinks(), 64 * 1024);
+    open.store.keep_positions(|file| file == 7);
+    let mut batch = batch(1, Vec::new());
+    batch.positions = vec![Origin::new(7, 100)];
+    open.commit(batch);
+    for part in 1..=30 {
+        let mut batch = Batch::of(Vec::new(), 1 + part);
+        let files = part * 1000..(part + 1) * 1000;
+        let files = files.map(|file| Origin::new(file.into(), 1));
+        batch.positions = files.collect();
+        open.commit(batch);
+        open.committed(1 + part);
+    }
+    let store = Arc::clone(&open.store);
+    open.end();
+    store.settle().unwrap();
+    drop(store);
+    let open = Open::at(directory.path());
+    let positions = &open.recovered.positions;
+    assert!(positions.contains(&Origin::new(7, 100)));
+    assert!(positions.contains(&Origin::new(30_999, 1)));
+    assert!(positions.len() < 15_000, "{}", positions.len());
     open.end();
 }

@@ -17,6 +17,7 @@ use std::io::Write as _;
 use std::path::Path;
 use std::process::Command;
 
+use sidewatch_event::Origin;
 use sidewatch_store::{Settled, StoredState, WhenFull};
 
 use super::support::*;
@@ -45,7 +46,7 @@ fn numbered(number: u64) -> sidewatch_store::Batch {
             }),
         );
     }
-    batch.positions.push((7, number));
+    batch.positions.push(Origin::new(7, number));
     batch
 }
 
@@ -74,7 +75,7 @@ fn three_runs_leave_what_was_committed() {
     File::create(directory.path().join("marks")).unwrap();
     let batches = three_runs(directory.path());
     let open = Open::with(&directory.path().join("store"), sinks(), 16 * 1024);
-    assert_eq!(open.recovered.positions, [(7, batches)]);
+    assert_eq!(open.recovered.positions, [Origin::new(7, batches)]);
     assert_eq!(states(&open), expected_states(batches));
     open.end();
 }
@@ -194,7 +195,7 @@ fn check(disk: &Disk, marks: &[String], what: &str) -> u64 {
     let open = Open::with(directory.path(), sinks(), 16 * 1024);
     let progress = open.store.progress()[0].1;
     assert_eq!(progress.lost.damaged, 0, "{what}");
-    let position = open.recovered.positions.first().map_or(0, |it| it.1);
+    let position = open.recovered.positions.first().map_or(0, |it| it.end);
     assert!(
         position >= acknowledged,
         "{what}: {acknowledged} were acknowledged, {position} are there"
