@@ -6,8 +6,8 @@
 //! there no more; when it came after one of those; or when it came into being
 //! since the last look. Older history is never read by surprise.
 
-use std::collections::HashSet;
-use std::fs::Metadata;
+use std::collections::{HashMap, HashSet};
+use std::fs::{File, Metadata};
 use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
@@ -64,6 +64,14 @@ struct Candidate {
     packed: bool,
 }
 
+/// Files that are there: what was read from one of them is nobody else's.
+struct Present {
+    /// Held open, or gone on for in a copy.
+    held: HashSet<u128>,
+    /// By name.
+    named: HashMap<u128, PathBuf>,
+}
+
 /// What stored positions say of a candidate.
 enum Standing {
     /// Read so far.
@@ -84,11 +92,14 @@ pub(super) fn unread(path: &Path, look: &Look<'_>, sink: &LineSink) -> Result<Ve
     found.retain(|candidate| look.thorough || candidate.modified >= since);
 
     // Who is there under its own name is no copy's original.
-    let mut present = look.known.clone();
-    present.extend(identity(path, false)?);
+    let mut present = Present {
+        held: look.known.clone(),
+        named: HashMap::new(),
+    };
+    present.add(path)?;
     for candidate in found.iter().filter(|candidate| !candidate.packed) {
         sink.check_shutdown()?;
-        present.extend(identity(&candidate.path, false)?);
+        present.add(&candidate.path)?;
     }
     let mut standings = Vec::with_capacity(found.len());
     for candidate in &found {
@@ -168,11 +179,7 @@ pub(super) fn identity(path: &Path, packed: bool) -> io::Result<Option<u128>> {
     }
 }
 
-fn standing(
-    candidate: &Candidate,
-    present: &mut HashSet<u128>,
-    sink: &LineSink,
-) -> io::Result<Standing> {
+fn standing(candidate: &Candidate, present: &mut Present, sink: &LineSink) -> io::Result<Standing> {
     let Some(own) = identity(&candidate.path, candidate.packed)? else {
         // A packed file that cannot be read yet is being written, and what it
         // is packed from is still there: taken up now, it would be known by
@@ -192,23 +199,17 @@ fn standing(
     if let Some(begun) = begun_within_line(candidate, sink)? {
         return Ok(Standing::Known(begun.end));
     }
-    let original = if candidate.packed {
-        packed_from(candidate, own, sink)
+    let alike = sink.positions.of_head(fingerprint::head(own));
+    let standing = if candidate.packed {
+        standing_of_packed(candidate, &alike, present)
     } else {
-        copied_from(candidate, own, present, sink)?
+        standing_of_copy(candidate, &alike, present)?
     };
-    Ok(match original {
-        None => Standing::Unknown,
-        Some(original)
-            if !present.contains(&original.file) && !is_read(candidate, original.end) =>
-        {
-            // One copy is enough.
-            present.insert(original.file);
-            Standing::Copy(original)
-        }
-        // It holds nothing that was not read, or will not be read elsewhere.
-        Some(_) => Standing::Known(u64::MAX),
-    })
+    if let Standing::Copy(original) = standing {
+        // One copy is enough.
+        present.held.insert(original.file);
+    }
+    Ok(standing)
 }
 
 /// How far a file was read whose first line got its end later.
@@ -223,51 +224,85 @@ fn begun_within_line(candidate: &Candidate, sink: &LineSink) -> io::Result<Optio
     }
 }
 
-/// What a packed file was made from. Its content is not looked at, so its
-/// beginning has to tell, or its length.
-fn packed_from(candidate: &Candidate, own: u128, sink: &LineSink) -> Option<Origin> {
-    let alike = sink.positions.of_head(fingerprint::head(own));
-    match alike.as_slice() {
-        [one] => Some(*one),
-        several => {
-            let mut several = several.iter();
-            several.find(|one| is_read(candidate, one.end)).copied()
-        }
+/// What is known of a packed file that was never read as such. Its content is
+/// not looked at, so its beginning has to tell, and its length.
+fn standing_of_packed(candidate: &Candidate, alike: &[Origin], present: &Present) -> Standing {
+    if alike.iter().any(|one| is_read(candidate, one.end)) {
+        return Standing::Known(u64::MAX);
+    }
+    match alike {
+        [one] if present.contains(one.file) => Standing::Known(u64::MAX),
+        [one] => Standing::Copy(*one),
+        _ => Standing::Unknown,
     }
 }
 
-/// The file a plain one is a copy of.
-fn copied_from(
+/// What is known of a plain file that was never read.
+fn standing_of_copy(
     candidate: &Candidate,
-    own: u128,
-    present: &HashSet<u128>,
-    sink: &LineSink,
-) -> io::Result<Option<Origin>> {
-    let alike = sink.positions.of_head(fingerprint::head(own));
+    alike: &[Origin],
+    present: &Present,
+) -> io::Result<Standing> {
     // Positions of older releases do not tell contents apart.
-    if let [one] = alike.as_slice()
+    if let [one] = alike
         && one.content == 0
     {
-        return Ok(Some(*one));
+        return Ok(
+            if present.contains(one.file) || is_read(candidate, one.end) {
+                Standing::Known(u64::MAX)
+            } else {
+                Standing::Copy(*one)
+            },
+        );
     }
     let file = match open_regular(&candidate.path) {
         Err(error) if is_out_of_descriptors(&error) => return Err(error),
-        Err(_) => return Ok(None),
+        Err(_) => return Ok(Standing::Unknown),
         Ok(file) => file,
     };
-    let same = |one: &Origin| {
-        one.content != 0 && content::goes_on(&file, candidate.length, one).unwrap_or(false)
+    let mut best: Option<&Origin> = None;
+    for one in alike {
+        if let Some(name) = present.named.get(&one.file) {
+            // It holds nothing that will not be read there.
+            if begins(name, &file, candidate.length)? {
+                return Ok(Standing::Known(u64::MAX));
+            }
+        } else if one.content != 0 && content::goes_on(&file, candidate.length, one)? {
+            if present.held.contains(&one.file) {
+                return Ok(Standing::Known(u64::MAX));
+            }
+            best = best.filter(|best| best.end >= one.end).or(Some(one));
+        }
+    }
+    Ok(match best {
+        Some(one) if is_read(candidate, one.end) => Standing::Known(u64::MAX),
+        Some(one) => Standing::Copy(*one),
+        None => Standing::Unknown,
+    })
+}
+
+/// Whether a file is no more than the beginning of the one of that name.
+fn begins(name: &Path, file: &File, length: u64) -> io::Result<bool> {
+    let whole = match open_regular(name) {
+        Err(error) if is_out_of_descriptors(&error) => return Err(error),
+        Err(_) => return Ok(false),
+        Ok(whole) => whole,
     };
-    let is_gone = |one: &&Origin| !present.contains(&one.file);
-    let proven: Vec<_> = alike.iter().filter(|one| same(one)).collect();
-    let gone = proven.iter().copied().filter(is_gone);
-    let original = gone.max_by_key(|one| one.end).or(proven.first().copied());
-    // Shorter than what was read of a file that is there: its beginning.
-    let beginning = || {
-        let mut alike = alike.iter();
-        alike.find(|one| !is_gone(one) && one.end > candidate.length)
-    };
-    Ok(original.or_else(beginning).copied())
+    Ok(whole.metadata()?.len() >= length
+        && content::before(&whole, length)? == content::before(file, length)?)
+}
+
+impl Present {
+    fn add(&mut self, path: &Path) -> io::Result<()> {
+        if let Some(identity) = identity(path, false)? {
+            self.named.insert(identity, path.to_owned());
+        }
+        Ok(())
+    }
+
+    fn contains(&self, file: u128) -> bool {
+        self.held.contains(&file) || self.named.contains_key(&file)
+    }
 }
 
 /// Whether a file holds nothing beyond `offset`: of a packed one the last four

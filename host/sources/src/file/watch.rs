@@ -51,6 +51,7 @@ struct Watch<'a> {
 
 impl<'a> Watch<'a> {
     fn new(paths: Paths, settings: &'a FileSettings, sink: &'a LineSink) -> Self {
+        let names: Vec<_> = paths.names().map(Path::to_owned).collect();
         let mut watch = Self {
             settings,
             sink,
@@ -61,10 +62,10 @@ impl<'a> Watch<'a> {
             last_touch: Instant::now(),
             looked: false,
             complained: false,
-            paths: paths.clone(),
+            paths,
         };
-        for path in paths.names() {
-            watch.follow(path.to_owned(), settings.start);
+        for name in names {
+            watch.follow(name, settings.start);
         }
         watch
     }

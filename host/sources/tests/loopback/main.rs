@@ -14,6 +14,7 @@ mod file;
 mod file_late;
 mod file_patterns;
 mod file_rotation;
+mod file_stress;
 mod file_trouble;
 mod lines;
 mod mirror;

@@ -102,6 +102,13 @@ impl Running {
         events
     }
 
+    /// What comes within a time; nothing when nothing does.
+    pub(crate) fn try_events(&mut self, patience: Duration) -> Vec<Box<Event>> {
+        let mut events = Vec::new();
+        self.receiver.receive_timeout(&mut events, 10_000, patience);
+        events
+    }
+
     /// The messages of the next `count` events.
     pub(crate) fn messages(&mut self, count: usize) -> Vec<String> {
         messages(&self.events(count))
