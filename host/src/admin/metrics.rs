@@ -131,12 +131,40 @@ impl Snapshot {
                     .collect::<Vec<_>>()
             })
             .collect();
-        vec![Family {
-            name: "source_records",
-            help: "Records and bytes by source and what became of them",
-            kind: Kind::Counter,
+        vec![
+            Family {
+                name: "source_records",
+                help: "Records and bytes by source and what became of them",
+                kind: Kind::Counter,
+                samples,
+            },
+            Self::source_files(status),
+        ]
+    }
+
+    fn source_files(status: &Status) -> Family {
+        let mut samples = Vec::new();
+        for (name, counters) in &status.sources {
+            let report = counters.files.report();
+            let states = [
+                ("followed", report.followed),
+                ("waiting", report.waiting),
+                ("unreadable", report.unreadable),
+            ];
+            if states.iter().all(|(_, count)| *count == 0) {
+                continue;
+            }
+            samples.extend(states.map(|(state, count)| {
+                let labels = vec![("source", name.clone()), ("state", state.to_owned())];
+                (labels, count as u64)
+            }));
+        }
+        Family {
+            name: "source_files",
+            help: "Followed files by source: all, those that do not exist, those that cannot be read (see /readyz)",
+            kind: Kind::Gauge,
             samples,
-        }]
+        }
     }
 
     fn pipeline(status: &Status) -> Vec<Family> {

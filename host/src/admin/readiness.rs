@@ -49,6 +49,20 @@ impl Readiness {
                 ));
             }
         });
+        for (name, counters) in &status.sources {
+            let files = counters.files.report();
+            notes.extend(files.reasons.iter().map(|file| {
+                format!(
+                    "source {name}: {} cannot be read: {}",
+                    file.path.display().to_string().escape_debug(),
+                    file.reason.escape_debug()
+                )
+            }));
+            let unnamed = files.unreadable - files.reasons.len();
+            if unnamed > 0 {
+                notes.push(format!("source {name}: {unnamed} more cannot be read"));
+            }
+        }
         for (name, counters) in &status.sinks {
             if let Some(error) = counters.last_error() {
                 notes.push(format!("sink {name}: {}", error.escape_debug()));

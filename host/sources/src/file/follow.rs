@@ -10,28 +10,22 @@
 //! is handed over. It stays in sight all the same, so what its writer adds
 //! later is read; see [`super::resting`].
 
-use std::collections::{HashSet, VecDeque};
+use std::collections::HashSet;
 use std::fs::Metadata;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant, SystemTime};
 
-use super::fingerprint::{self, Inode};
+use super::fingerprint;
 use super::followed::Registered;
+use super::older::Older;
 use super::open::{self, open_regular};
 use super::opened::{Opened, Read, Stop};
-use super::resting::{Change, Resting};
-use super::siblings::{self, Look, Missed};
+use super::siblings::{self, Missed};
+use super::standing::identity;
 use super::{FileSettings, LineSink, Start, packed};
 use crate::counters::add;
 use crate::intake::Closed;
-
-/// Rotated files open and read at a time; with more, the oldest is finished
-/// early.
-const DRAINING: usize = 32;
-
-/// Finished files of one name kept in sight.
-const RESTING: usize = 4;
 
 /// Time between two searches for older files of a name that is missing.
 const SEARCH: Duration = Duration::from_secs(1);
@@ -62,24 +56,14 @@ pub(super) struct Follower {
     /// That is because no descriptor was left.
     pub(super) out_of_descriptors: bool,
     limit: usize,
-    rotate_wait: Duration,
-    /// How long a finished file is kept in sight after its last byte came.
-    watch: Duration,
     /// Where the next file opened is read from.
     start: Start,
     current: Option<Opened>,
-    draining: VecDeque<Opened>,
-    /// Rotated files to be read after those, oldest first.
-    missed: VecDeque<Missed>,
-    resting: VecDeque<Resting>,
+    older: Older,
     /// What the name means in this round.
     named: Option<(SystemTime, io::Result<Metadata>)>,
     /// When the name was last seen to mean the file we hold.
     seen: SystemTime,
-    /// Rotated files were looked for since the start.
-    searched: bool,
-    /// Files moved while they waited for their turn.
-    search_again: bool,
     next_search: Instant,
     /// A file of this name was opened since the start.
     had_file: bool,
@@ -94,21 +78,15 @@ impl Follower {
         registered: Registered,
     ) -> Self {
         Self {
+            older: Older::new(path.clone(), settings),
             path,
             standing: Standing::Readable,
             out_of_descriptors: false,
             limit: settings.max_line_bytes,
-            rotate_wait: Duration::from_millis(settings.rotate_wait_ms),
-            watch: Duration::from_secs(settings.rotated_watch_s),
             start,
             current: None,
-            draining: VecDeque::new(),
-            missed: VecDeque::new(),
-            resting: VecDeque::new(),
             named: None,
             seen: SystemTime::now(),
-            searched: false,
-            search_again: false,
             next_search: Instant::now(),
             had_file: false,
             _registered: registered,
@@ -161,10 +139,7 @@ impl Follower {
     /// Whether nothing is to be expected: the name is gone, and so are its
     /// older files.
     pub(super) fn is_over(&self) -> bool {
-        self.standing == Standing::Missing
-            && self.draining.is_empty()
-            && self.missed.is_empty()
-            && self.resting.is_empty()
+        self.standing == Standing::Missing && self.older.is_empty()
     }
 
     /// Says that the files we hold are still followed.
@@ -174,7 +149,7 @@ impl Follower {
     }
 
     fn turn(&mut self, sink: &LineSink) -> Result<Progress, Stop> {
-        self.wake_resting()?;
+        self.older.wake_resting()?;
         let followed = match self.named.take() {
             None => Ok(()),
             Some((looked, Ok(metadata))) => self.follow_name(&metadata, looked, sink),
@@ -189,7 +164,7 @@ impl Follower {
             followed => followed?,
         }
         // The order of lines across a rotation: the old files first.
-        let mut moved = match self.drain(sink)? {
+        let mut moved = match self.older.drain(sink)? {
             Read::More => return Ok(Progress::Moved),
             Read::Some => true,
             Read::Nothing => false,
@@ -217,8 +192,8 @@ impl Follower {
         // A file that comes later is new: all of it is to be read.
         self.start = Start::Beginning;
         self.rotate_away();
-        if self.search_again || Instant::now() >= self.next_search {
-            self.search(None, sink)?;
+        if self.older.is_lost() || Instant::now() >= self.next_search {
+            self.search(sink)?;
             self.next_search = Instant::now() + SEARCH;
         }
         Ok(())
@@ -242,8 +217,8 @@ impl Follower {
                 if current.was_cut(metadata)? {
                     self.recover_cut(sink)?;
                 }
-                if self.search_again {
-                    self.search(None, sink)?;
+                if self.older.is_lost() {
+                    self.search(sink)?;
                 }
             }
             None => {
@@ -255,7 +230,9 @@ impl Follower {
                     // Rotated since the look: the next one finds both.
                     return Ok(());
                 }
-                self.search(Some((named, opened.as_ref().ok())), sink)?;
+                let fingerprint = opened.as_ref().ok().and_then(Opened::fingerprint);
+                let current = Some((named, fingerprint));
+                self.older.search(current, self.seen, sink)?;
                 self.current = Some(opened?);
                 self.start = Start::Beginning;
                 self.had_file = true;
@@ -277,169 +254,24 @@ impl Follower {
         })
     }
 
-    /// Looks for rotated files that were missed.
-    fn search(
-        &mut self,
-        named: Option<(Inode, Option<&Opened>)>,
-        sink: &LineSink,
-    ) -> Result<(), Stop> {
-        let mut known = self.known();
-        let mut held: HashSet<_> = self.missed.iter().map(|missed| missed.inode).collect();
-        held.extend(self.draining.iter().map(|opened| opened.inode));
-        held.extend(self.resting.iter().map(|resting| resting.inode));
-        held.extend(self.current.as_ref().map(|current| current.inode));
-        if let Some((inode, opened)) = named {
-            held.insert(inode);
-            known.extend(opened.and_then(Opened::fingerprint));
-        }
-        let look = Look {
-            held,
-            known: &known,
-            since: self.seen,
-            thorough: !self.searched || self.search_again,
-        };
-        let found = siblings::unread(&self.path, &look, sink)?;
-        self.missed.extend(found);
-        self.searched = true;
-        self.search_again = false;
-        Ok(())
+    /// Looks for older files that were missed.
+    fn search(&mut self, sink: &LineSink) -> Result<(), Stop> {
+        let current = self.current.as_ref();
+        let current = current.map(|current| (current.inode, current.fingerprint()));
+        self.older.search(current, self.seen, sink)
     }
 
     /// What the files we hold are known by.
     fn known(&self) -> HashSet<u128> {
-        let held = self.draining.iter().chain(&self.current);
-        let resting = self.resting.iter().map(|resting| resting.fingerprint);
-        held.map(Opened::fingerprint)
-            .chain(resting)
-            .flatten()
-            .collect()
-    }
-
-    /// Takes up the next rotated file that was missed. One that cannot be read
-    /// is passed over: it is not the one we were told to follow.
-    fn adopt_next(&mut self, sink: &LineSink) -> Result<(), Stop> {
-        let Some(missed) = self.missed.pop_front() else {
-            return Ok(());
-        };
-        match self.adopt(&missed, sink) {
-            Err(Stop::Failed(error)) if open::is_out_of_descriptors(&error) => {
-                self.missed.push_front(missed);
-                Err(Stop::Failed(error))
-            }
-            Err(Stop::Failed(error)) => {
-                tracing::warn!(path = %missed.path.display(), %error, "rotated file skipped");
-                Ok(())
-            }
-            adopted => adopted,
-        }
-    }
-
-    fn adopt(&mut self, missed: &Missed, sink: &LineSink) -> Result<(), Stop> {
-        let path = &missed.path;
-        let file = match open_regular(path) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error.into()),
-            opened => opened.ok(),
-        };
-        let same = file.filter(|file| {
-            let metadata = file.metadata();
-            metadata.is_ok_and(|metadata| fingerprint::inode(&metadata) == missed.inode)
-        });
-        let Some(file) = same else {
-            // Rotated once more while it waited: it has another name now.
-            self.missed.clear();
-            self.search_again = true;
-            return Ok(());
-        };
-        if missed.packed {
-            let own = siblings::identity(path, true)?;
-            let own = own.map(|own| sidewatch_event::Origin::new(own, 0));
-            return match missed.resume.or(own) {
-                Some(from) => packed::read_as(file, path, self.limit, sink, from),
-                None => Ok(()),
-            };
-        }
-        let opened = match &missed.resume {
-            Some(original) => Opened::resume(file, self.limit, original)?,
-            None => {
-                let there = |_| Ok(true);
-                let start = Start::Beginning;
-                Some(Opened::open(path, self.limit, start, sink, there)?)
-            }
-        };
-        self.draining.extend(opened.map(Opened::aged));
-        Ok(())
+        let mut known = self.older.known();
+        known.extend(self.current.as_ref().and_then(Opened::fingerprint));
+        known
     }
 
     fn rotate_away(&mut self) {
-        let rotated = self.current.take().map(Opened::rotated);
-        self.draining.extend(rotated);
-    }
-
-    /// Reads rotated files, oldest first. When they are at their ends the quiet
-    /// ones are finished and the next ones taken up: [`Read::More`] then.
-    fn drain(&mut self, sink: &LineSink) -> Result<Read, Stop> {
-        let mut gave = Read::Nothing;
-        for opened in &mut self.draining {
-            match opened.read(&self.path, sink)? {
-                Read::More => return Ok(Read::More),
-                Read::Some => gave = Read::Some,
-                Read::Nothing => {}
-            }
+        if let Some(current) = self.current.take() {
+            self.older.push(current.rotated());
         }
-        if gave == Read::Some {
-            return Ok(if self.missed.is_empty() {
-                Read::Some
-            } else {
-                Read::More
-            });
-        }
-        self.finish_quiet(sink)?;
-        if self.missed.is_empty() {
-            return Ok(Read::Nothing);
-        }
-        self.adopt_next(sink)?;
-        Ok(Read::More)
-    }
-
-    fn drain_all(&mut self, sink: &LineSink) -> Result<(), Stop> {
-        while self.drain(sink)? != Read::Nothing {}
-        Ok(())
-    }
-
-    /// Finishes rotated files that have gone quiet, and the oldest when there
-    /// are too many.
-    fn finish_quiet(&mut self, sink: &LineSink) -> Result<(), Stop> {
-        let most = DRAINING - usize::from(!self.missed.is_empty());
-        while let Some(oldest) = self.draining.front_mut() {
-            if !oldest.is_quiet(self.rotate_wait) && self.draining.len() <= most {
-                break;
-            }
-            if let Some(mut finished) = self.draining.pop_front() {
-                finished.finish(&self.path, sink)?;
-                self.keep_in_sight(finished);
-            }
-        }
-        Ok(())
-    }
-
-    fn keep_in_sight(&mut self, finished: Opened) {
-        if self.resting.len() >= RESTING {
-            self.resting.pop_front();
-        }
-        self.resting.extend(finished.rest(self.watch));
-    }
-
-    /// Goes on in finished files that were written to again.
-    fn wake_resting(&mut self) -> Result<(), Stop> {
-        let resting = std::mem::take(&mut self.resting);
-        for file in resting {
-            match file.look() {
-                Change::None => self.resting.push_back(file),
-                Change::Over => {}
-                Change::Stirred => self.draining.push_back(Opened::stirred(file, self.limit)?),
-            }
-        }
-        Ok(())
     }
 
     /// The file was cut: goes on in its copy if there is one, then at the
@@ -451,9 +283,9 @@ impl Follower {
         };
         let mut plain = copies.iter().filter(|copy| !copy.packed);
         if plain.any(|copy| old.switch_to_copy(&copy.path).unwrap_or(false)) {
-            self.draining.push_back(old);
+            self.older.push(old);
         } else if let Some(packed) = packed_copy(&old, &copies) {
-            self.drain_all(sink)?;
+            self.older.drain_all(sink)?;
             let file = open_regular(packed)?;
             packed::read_as(file, packed, self.limit, sink, old.position())?;
         } else {
@@ -482,7 +314,7 @@ fn packed_copy<'a>(old: &Opened, copies: &'a [Missed]) -> Option<&'a Path> {
         .iter()
         .filter(|copy| copy.packed)
         .find(|copy| {
-            let identity = siblings::identity(&copy.path, true).ok().flatten();
+            let identity = identity(&copy.path, true).ok().flatten();
             identity.map(fingerprint::head) == Some(head)
         })
         .map(|copy| copy.path.as_path())

@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::listing::directory_of;
-use super::siblings::identity;
+use super::standing::identity;
 
 /// How long what the names mean is taken for known.
 const FRESH: Duration = Duration::from_secs(10);

@@ -12,6 +12,7 @@
 //!   record's offset, so reading it again gives the same event;
 //! - reading waits for the pipeline, so nothing is shed.
 
+mod candidates;
 mod content;
 mod fingerprint;
 mod follow;
@@ -19,6 +20,7 @@ mod followed;
 mod health;
 mod listing;
 mod names;
+mod older;
 mod open;
 mod opened;
 mod packed;
@@ -26,6 +28,7 @@ mod paths;
 mod position;
 mod resting;
 mod siblings;
+mod standing;
 mod watch;
 mod whence;
 

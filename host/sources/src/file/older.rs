@@ -1,0 +1,234 @@
+//! The older files of a followed name: read oldest first, a few at a time,
+//! finished when they are quiet, and kept in sight for a while.
+
+use std::collections::{HashSet, VecDeque};
+use std::io;
+use std::path::PathBuf;
+use std::time::{Duration, SystemTime};
+
+use sidewatch_event::Origin;
+
+use super::fingerprint::{self, Inode};
+use super::open::{self, open_regular};
+use super::opened::{Opened, Read, Stop};
+use super::resting::{Change, Resting};
+use super::siblings::{self, Look, Missed};
+use super::standing::identity;
+use super::{FileSettings, LineSink, Start, packed};
+
+/// Rotated files open and read at a time; with more, the oldest is finished
+/// early.
+const DRAINING: usize = 32;
+
+/// Finished files of one name kept in sight.
+const RESTING: usize = 4;
+
+pub(super) struct Older {
+    path: PathBuf,
+    limit: usize,
+    rotate_wait: Duration,
+    /// How long a finished file is kept in sight after its last byte came.
+    watch: Duration,
+    draining: VecDeque<Opened>,
+    /// Rotated files to be read after those, oldest first.
+    missed: VecDeque<Missed>,
+    resting: VecDeque<Resting>,
+    /// Rotated files were looked for since the start.
+    searched: bool,
+    /// Files moved while they waited for their turn.
+    search_again: bool,
+}
+
+impl Older {
+    pub(super) fn new(path: PathBuf, settings: &FileSettings) -> Self {
+        Self {
+            path,
+            limit: settings.max_line_bytes,
+            rotate_wait: Duration::from_millis(settings.rotate_wait_ms),
+            watch: Duration::from_secs(settings.rotated_watch_s),
+            draining: VecDeque::new(),
+            missed: VecDeque::new(),
+            resting: VecDeque::new(),
+            searched: false,
+            search_again: false,
+        }
+    }
+
+    /// Whether nothing is open, waited for or kept in sight.
+    pub(super) fn is_empty(&self) -> bool {
+        self.draining.is_empty() && self.missed.is_empty() && self.resting.is_empty()
+    }
+
+    /// Whether files have to be looked for again.
+    pub(super) fn is_lost(&self) -> bool {
+        self.search_again
+    }
+
+    /// Takes a file that is written under its name no more.
+    pub(super) fn push(&mut self, rotated: Opened) {
+        self.draining.push_back(rotated);
+    }
+
+    /// Looks for rotated files that were missed.
+    ///
+    /// `current` is the file the name means, and what it is known by; it was
+    /// last seen to be ours at `since`.
+    pub(super) fn search(
+        &mut self,
+        current: Option<(Inode, Option<u128>)>,
+        since: SystemTime,
+        sink: &LineSink,
+    ) -> Result<(), Stop> {
+        let mut known = self.known();
+        let mut held: HashSet<_> = self.missed.iter().map(|missed| missed.inode).collect();
+        held.extend(self.draining.iter().map(|opened| opened.inode));
+        held.extend(self.resting.iter().map(|resting| resting.inode));
+        if let Some((inode, fingerprint)) = current {
+            held.insert(inode);
+            known.extend(fingerprint);
+        }
+        let look = Look {
+            held,
+            known: &known,
+            since,
+            thorough: !self.searched || self.search_again,
+        };
+        let found = siblings::unread(&self.path, &look, sink)?;
+        self.missed.extend(found);
+        self.searched = true;
+        self.search_again = false;
+        Ok(())
+    }
+
+    /// What the files we hold are known by.
+    pub(super) fn known(&self) -> HashSet<u128> {
+        let held = self.draining.iter();
+        let resting = self.resting.iter().map(|resting| resting.fingerprint);
+        held.map(Opened::fingerprint)
+            .chain(resting)
+            .flatten()
+            .collect()
+    }
+
+    /// Takes up the next rotated file that was missed. One that cannot be read
+    /// is passed over: it is not the one we were told to follow.
+    fn adopt_next(&mut self, sink: &LineSink) -> Result<(), Stop> {
+        let Some(missed) = self.missed.pop_front() else {
+            return Ok(());
+        };
+        match self.adopt(&missed, sink) {
+            Err(Stop::Failed(error)) if open::is_out_of_descriptors(&error) => {
+                self.missed.push_front(missed);
+                Err(Stop::Failed(error))
+            }
+            Err(Stop::Failed(error)) => {
+                tracing::warn!(path = %missed.path.display(), %error, "rotated file skipped");
+                Ok(())
+            }
+            adopted => adopted,
+        }
+    }
+
+    fn adopt(&mut self, missed: &Missed, sink: &LineSink) -> Result<(), Stop> {
+        let path = &missed.path;
+        let file = match open_regular(path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error.into()),
+            opened => opened.ok(),
+        };
+        let same = file.filter(|file| {
+            let metadata = file.metadata();
+            metadata.is_ok_and(|metadata| fingerprint::inode(&metadata) == missed.inode)
+        });
+        let Some(file) = same else {
+            // Rotated once more while it waited: it has another name now.
+            self.missed.clear();
+            self.search_again = true;
+            return Ok(());
+        };
+        if missed.packed {
+            let own = identity(path, true)?;
+            let own = own.map(|own| Origin::new(own, 0));
+            return match missed.resume.or(own) {
+                Some(from) => packed::read_as(file, path, self.limit, sink, from),
+                None => Ok(()),
+            };
+        }
+        let opened = match &missed.resume {
+            Some(original) => Opened::resume(file, self.limit, original)?,
+            None => {
+                let there = |_| Ok(true);
+                let start = Start::Beginning;
+                Some(Opened::open(path, self.limit, start, sink, there)?)
+            }
+        };
+        self.draining.extend(opened.map(Opened::aged));
+        Ok(())
+    }
+
+    /// Reads rotated files, oldest first. When they are at their ends the quiet
+    /// ones are finished and the next ones taken up: [`Read::More`] then.
+    pub(super) fn drain(&mut self, sink: &LineSink) -> Result<Read, Stop> {
+        let mut gave = Read::Nothing;
+        for opened in &mut self.draining {
+            match opened.read(&self.path, sink)? {
+                Read::More => return Ok(Read::More),
+                Read::Some => gave = Read::Some,
+                Read::Nothing => {}
+            }
+        }
+        if gave == Read::Some {
+            return Ok(if self.missed.is_empty() {
+                Read::Some
+            } else {
+                Read::More
+            });
+        }
+        self.finish_quiet(sink)?;
+        if self.missed.is_empty() {
+            return Ok(Read::Nothing);
+        }
+        self.adopt_next(sink)?;
+        Ok(Read::More)
+    }
+
+    pub(super) fn drain_all(&mut self, sink: &LineSink) -> Result<(), Stop> {
+        while self.drain(sink)? != Read::Nothing {}
+        Ok(())
+    }
+
+    /// Finishes rotated files that have gone quiet, and the oldest when there
+    /// are too many.
+    fn finish_quiet(&mut self, sink: &LineSink) -> Result<(), Stop> {
+        let most = DRAINING - usize::from(!self.missed.is_empty());
+        while let Some(oldest) = self.draining.front_mut() {
+            if !oldest.is_quiet(self.rotate_wait) && self.draining.len() <= most {
+                break;
+            }
+            if let Some(mut finished) = self.draining.pop_front() {
+                finished.finish(&self.path, sink)?;
+                self.keep_in_sight(finished);
+            }
+        }
+        Ok(())
+    }
+
+    fn keep_in_sight(&mut self, finished: Opened) {
+        if self.resting.len() >= RESTING {
+            self.resting.pop_front();
+        }
+        self.resting.extend(finished.rest(self.watch));
+    }
+
+    /// Goes on in finished files that were written to again.
+    pub(super) fn wake_resting(&mut self) -> Result<(), Stop> {
+        let resting = std::mem::take(&mut self.resting);
+        for file in resting {
+            match file.look() {
+                Change::None => self.resting.push_back(file),
+                Change::Over => {}
+                Change::Stirred => self.draining.push_back(Opened::stirred(file, self.limit)?),
+            }
+        }
+        Ok(())
+    }
+}
