@@ -16,6 +16,9 @@ pub const DEFAULT_LINE_LIMIT: usize = 256 * 1024;
 /// Bytes before the end of a line that [`Line::ending`] gives.
 pub const ENDING: usize = 64;
 
+/// Least memory of a buffer.
+const LEAST: usize = 512;
+
 /// Room offered to a read once a line has grown the buffer to its limit.
 const CHUNK: usize = 64 * 1024;
 
@@ -75,7 +78,7 @@ impl LineBuffer {
     #[must_use]
     pub fn new(limit: usize, initial: usize, offset: u64) -> Self {
         Self {
-            buffer: vec![0; initial.max(512)],
+            buffer: vec![0; initial.max(LEAST)],
             start: 0,
             end: 0,
             scanned: 0,
@@ -115,8 +118,7 @@ impl LineBuffer {
     /// Room to read into; never empty. Tell [`LineBuffer::filled`] how much
     /// of it was used. Take all lines out first.
     pub fn spare(&mut self) -> &mut [u8] {
-        let fresh = self.buffer.get(self.fresh..self.fresh_end);
-        keep_last(&mut self.recent, fresh.unwrap_or_default());
+        self.remember();
         let quarter = self.buffer.len() / 4;
         if self.buffer.len() - self.end < quarter.max(1) {
             self.buffer.copy_within(self.start..self.end, 0);
@@ -124,11 +126,44 @@ impl LineBuffer {
             self.start = 0;
             let most = (self.limit + 1 + CHUNK).max(self.buffer.len());
             if self.buffer.len() - self.end < quarter.max(1) {
-                self.buffer.resize((self.buffer.len() * 2).min(most), 0);
+                let more = (self.buffer.len() * 2).max(LEAST);
+                self.buffer.resize(more.min(most), 0);
             }
         }
         (self.fresh, self.fresh_end) = (self.end, self.end);
         self.buffer.get_mut(self.end..).unwrap_or_default()
+    }
+
+    /// Gives its memory away but for what is held: for whoever is quiet.
+    pub fn give_up(&mut self) -> Vec<u8> {
+        self.remember();
+        let held = self.buffer.get(self.start..self.end);
+        let held = held.unwrap_or_default().to_vec();
+        (self.start, self.end) = (0, held.len());
+        (self.fresh, self.fresh_end) = (self.end, self.end);
+        std::mem::replace(&mut self.buffer, held)
+    }
+
+    /// Uses other memory, if it is larger than its own.
+    pub fn borrow(&mut self, mut memory: Vec<u8>) {
+        if memory.len() <= self.buffer.len() {
+            return;
+        }
+        self.remember();
+        let held = self.buffer.get(self.start..self.end).unwrap_or_default();
+        if let Some(room) = memory.get_mut(..held.len()) {
+            room.copy_from_slice(held);
+        }
+        (self.start, self.end) = (0, held.len());
+        (self.fresh, self.fresh_end) = (self.end, self.end);
+        self.buffer = memory;
+    }
+
+    /// Keeps the end of what was read last before it may be overwritten.
+    fn remember(&mut self) {
+        let fresh = self.buffer.get(self.fresh..self.fresh_end);
+        keep_last(&mut self.recent, fresh.unwrap_or_default());
+        (self.fresh, self.fresh_end) = (self.end, self.end);
     }
 
     /// Says that the first `count` bytes of the room were read into.

@@ -33,7 +33,7 @@ mod watch;
 mod whence;
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use serde::Deserialize;
 use sidewatch_codecs::Decoder;
@@ -49,6 +49,9 @@ pub(crate) use names::is_rotated_from;
 use opened::Stop;
 use paths::Paths;
 pub use position::{MemoryPositions, Positions};
+
+/// Bytes a file is read into at a time.
+const MEMORY: usize = 512 * 1024;
 
 /// Where a file found at the start is read from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
@@ -215,6 +218,7 @@ impl Source for FileSource {
             positions: self.positions,
             followed: self.followed,
             listings: Listings::default(),
+            memory: Mutex::default(),
             shutdown,
         };
         let (settings, paths, registered) = (self.settings, self.paths, self.registered);
@@ -232,10 +236,29 @@ struct LineSink {
     positions: Arc<dyn Positions>,
     followed: Arc<Followed>,
     listings: Listings,
+    /// What files are read into, one after the other.
+    memory: Mutex<Vec<u8>>,
     shutdown: Shutdown,
 }
 
 impl LineSink {
+    /// Memory to read into.
+    fn borrow_memory(&self) -> Vec<u8> {
+        let mut memory = self.memory.lock().unwrap_or_else(PoisonError::into_inner);
+        let taken = std::mem::take(&mut *memory);
+        if taken.is_empty() {
+            return vec![0; MEMORY];
+        }
+        taken
+    }
+
+    fn give_back(&self, taken: Vec<u8>) {
+        // What a huge line needed is not kept.
+        if taken.len() == MEMORY {
+            *self.memory.lock().unwrap_or_else(PoisonError::into_inner) = taken;
+        }
+    }
+
     /// Ends what would take long.
     fn check_shutdown(&self) -> Result<(), Stop> {
         if self.shutdown.is_triggered() {

@@ -17,11 +17,11 @@ use crate::identity;
 use crate::intake::Closed;
 use crate::lines::{ENDING, Line, LineBuffer};
 
-/// Bytes asked of a file at a time.
-const CHUNK: usize = 256 * 1024;
-
 /// Reads before another file has its turn.
 const READS_PER_TURN: usize = 32;
+
+/// Bytes of a line without its end that are not worth copying again and again.
+const LONG: u64 = 64 * 1024;
 
 /// Lines between two looks for shutdown.
 const LOOK: u64 = 64;
@@ -117,7 +117,7 @@ impl Opened {
         let tail = content::before(&file, offset)?;
         Ok(Self {
             inode: fingerprint::inode(&metadata),
-            lines: LineBuffer::new(limit, 2 * CHUNK, offset).preceded_by(&tail),
+            lines: LineBuffer::new(limit, 0, offset).preceded_by(&tail),
             limit,
             fingerprint,
             read_to: offset,
@@ -152,6 +152,17 @@ impl Opened {
 
     /// Reads what there is, for one turn.
     pub(super) fn read(&mut self, path: &Path, sink: &LineSink) -> Result<Read, Stop> {
+        // Thousands of files share what only the one being read needs.
+        self.lines.borrow(sink.borrow_memory());
+        let gave = self.read_turn(path, sink);
+        // A long line without its end keeps what it needs.
+        if self.lines.pending() <= LONG {
+            sink.give_back(self.lines.give_up());
+        }
+        gave
+    }
+
+    fn read_turn(&mut self, path: &Path, sink: &LineSink) -> Result<Read, Stop> {
         let mut gave = Read::Nothing;
         for turn in 1..=READS_PER_TURN {
             sink.check_shutdown()?;
@@ -293,7 +304,7 @@ impl Opened {
 
     /// Starts anew after the file was cut.
     pub(super) fn restart(&mut self) {
-        self.lines = LineBuffer::new(self.limit, 2 * CHUNK, 0);
+        self.lines = LineBuffer::new(self.limit, 0, 0);
         self.read_to = 0;
         self.tail.clear();
         self.fingerprint = None;

@@ -80,6 +80,9 @@ pub(super) fn unread(path: &Path, look: &Look<'_>, sink: &LineSink) -> Result<Ve
         .filter(|(_, standing)| !matches!(standing, Standing::Unknown))
         .map(|(candidate, _)| candidate.modified)
         .max();
+    if look.thorough {
+        tell_history(path, &found, &standings, last_known);
+    }
     let missed = found
         .into_iter()
         .zip(standings)
@@ -100,6 +103,29 @@ pub(super) fn unread(path: &Path, look: &Look<'_>, sink: &LineSink) -> Result<Ve
             Some(candidate.missed(resume))
         });
     Ok(missed.collect())
+}
+
+/// Says how many files are left alone since nothing tells that they came after
+/// one that was read.
+fn tell_history(
+    path: &Path,
+    found: &[Candidate],
+    standings: &[Standing],
+    last_known: Option<SystemTime>,
+) {
+    let history = found
+        .iter()
+        .zip(standings)
+        .filter(|(_, standing)| matches!(standing, Standing::Unknown))
+        .filter(|(candidate, _)| last_known.is_none_or(|last| candidate.modified < last))
+        .count();
+    if history > 0 {
+        tracing::info!(
+            path = %path.display(),
+            files = history,
+            "older files beside it were never read and are taken for history; name them in `paths` to have them read"
+        );
+    }
 }
 
 /// Files that may be copies made when the file was cut, newest first.

@@ -162,32 +162,3 @@ fn with_few_descriptors() {
     assert!(unreadable.unreadable < 80, "{unreadable:?}");
     source.stop();
 }
-
-/// Prints how long thousands of files take; for whoever wants to know.
-#[test]
-#[ignore = "measures"]
-fn thousands_of_files() {
-    let directory = tempfile::tempdir().unwrap();
-    let paths: Vec<_> = (0..6000)
-        .map(|file| directory.path().join(format!("{file}.log")))
-        .collect();
-    let names: Vec<_> = paths.iter().map(|path| path.as_path()).collect();
-    // Half of them is missing, a third of the others was rotated.
-    for path in paths.iter().step_by(2) {
-        append(path, "one\n");
-    }
-    let begun = std::time::Instant::now();
-    let mut source = start(&following_all(&names).replace("= 5\n", "= 250\n"));
-    source.events(3000);
-    eprintln!("first lines of 3000 files: {:?}", begun.elapsed());
-    for path in paths.iter().step_by(6) {
-        fs::rename(path, crate::file_rotation::numbered(path, ".1")).unwrap();
-    }
-    let cpu = || fs::read_to_string("/proc/self/stat").unwrap();
-    eprintln!("{}", cpu());
-    std::thread::sleep(Duration::from_secs(5));
-    eprintln!("{}", cpu());
-    let begun = std::time::Instant::now();
-    source.stop();
-    eprintln!("stopped in {:?}", begun.elapsed());
-}

@@ -84,9 +84,18 @@ proptest! {
         let check = |line: sidewatch_sources::Line<'_>| {
             let end = usize::try_from(line.end).unwrap();
             assert_eq!(line.ending.concat(), content[end.saturating_sub(64)..end]);
+            let start = usize::try_from(line.offset).unwrap();
+            assert_eq!(line.bytes, &content[start..start + line.bytes.len()]);
         };
         let mut rest = &content[from..];
-        for cut in cuts.iter().cycle() {
+        for (turn, cut) in cuts.iter().cycle().enumerate() {
+            // Others use the memory in between.
+            if turn % 3 == 1 {
+                drop(buffer.give_up());
+            }
+            if turn % 3 == 2 {
+                buffer.borrow(vec![1; 4096]);
+            }
             let spare = buffer.spare();
             let count = spare.len().min(rest.len()).min(*cut);
             spare[..count].copy_from_slice(&rest[..count]);
