@@ -129,6 +129,7 @@ impl Follower {
     }
 
     fn standing_after_look(&mut self) {
+        self.out_of_descriptors = false;
         self.standing = match &self.named {
             Some((_, Err(error))) if error.kind() == io::ErrorKind::NotFound => Standing::Missing,
             Some((_, Err(error))) => Standing::Unreadable(open::explained(error)),
@@ -248,7 +249,7 @@ impl Follower {
             // What comes while we look on is new, whatever it holds.
             Ok(self.had_file
                 || known.contains(&original)
-                || sink.followed.is_present(original)
+                || sink.followed.is_present(original)?
                 || siblings::is_beside(&self.path, original, sink)?
                 || !sink.followed.claim(original, &self.path))
         })

@@ -5,6 +5,7 @@
 
 use std::collections::{HashMap, HashSet};
 use std::ffi::OsStr;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -53,14 +54,19 @@ impl Followed {
     }
 
     /// Whether the file of this fingerprint has a followed name.
-    pub(super) fn is_present(&self, fingerprint: u128) -> bool {
+    ///
+    /// # Errors
+    /// No descriptor is left to look.
+    pub(super) fn is_present(&self, fingerprint: u128) -> io::Result<bool> {
         let mut present = self.present.lock().unwrap_or_else(PoisonError::into_inner);
         if !matches!(&*present, Some((when, _)) if when.elapsed() < FRESH) {
             let names: Vec<_> = self.names().keys().cloned().collect();
-            let files = names.iter().filter_map(|name| identity(name, false).ok()?);
-            *present = Some((Instant::now(), files.collect()));
+            let files = names
+                .iter()
+                .filter_map(|name| identity(name, false).transpose());
+            *present = Some((Instant::now(), files.collect::<io::Result<_>>()?));
         }
-        matches!(&*present, Some((_, files)) if files.contains(&fingerprint))
+        Ok(matches!(&*present, Some((_, files)) if files.contains(&fingerprint)))
     }
 
     /// Makes the copy under this name the one that goes on for a file that is

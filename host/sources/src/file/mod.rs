@@ -141,6 +141,13 @@ impl FileSettings {
         check_range("rotated_watch_s", self.rotated_watch_s, 0..=86_400)
     }
 
+    /// Whether a file at this path would be followed: nobody should write the
+    /// source's own records there.
+    #[must_use]
+    pub fn follows(&self, path: &Path) -> bool {
+        Paths::of(&self.paths).is_ok_and(|paths| paths.contain(path))
+    }
+
     /// Prepares the source. A file that does not exist yet is waited for; one
     /// that exists must be a regular file and readable. `followed` are the
     /// names all sources of the process follow.

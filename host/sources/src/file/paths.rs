@@ -63,6 +63,15 @@ impl Paths {
         })
     }
 
+    /// Whether a path is one of these, or would be matched by one.
+    pub(super) fn contain(&self, path: &Path) -> bool {
+        self.names().any(|name| name == path)
+            || self.patterns().any(|pattern| {
+                Pattern::new(pattern)
+                    .is_ok_and(|pattern| pattern.matches_path_with(path, AS_SHELLS_DO))
+            })
+    }
+
     /// The names given as such.
     pub(super) fn names(&self) -> impl Iterator<Item = &Path> {
         self.configured.iter().filter_map(|one| match one {

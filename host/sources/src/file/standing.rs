@@ -55,6 +55,17 @@ pub(super) fn standing(
         Some(read) => return Ok(Standing::Copy(read)),
         None => {}
     }
+    if candidate.packed
+        && let Some(itself) = identity(&candidate.path, false)?
+        && let Some(read) = sink.positions.load(itself)
+    {
+        // It was followed as such before.
+        return Ok(if is_read(candidate, read.end) {
+            Standing::Known(u64::MAX)
+        } else {
+            Standing::Copy(read)
+        });
+    }
     if let Some(begun) = begun_within_line(candidate, sink)? {
         return Ok(Standing::Known(begun.end));
     }

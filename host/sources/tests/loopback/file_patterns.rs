@@ -87,6 +87,47 @@ fn a_name_that_looks_like_a_pattern_and_exists_is_a_name() {
 }
 
 #[test]
+fn a_packed_file_read_on_its_own_is_not_read_again_as_an_older_file() {
+    let (_directory, path) = directory();
+    let kept = codecs(Keep);
+    append(&path, "first\n");
+    assert_eq!(
+        start_with(&following(&path), &kept, 100).messages(1),
+        ["first"]
+    );
+    let older = numbered(&path, ".1");
+    fs::rename(&path, &older).unwrap();
+    let mut packed = GzEncoder::new(Vec::new(), Compression::fast());
+    packed.write_all(b"packed\n").unwrap();
+    let packed_path = numbered(&path, ".2.gz");
+    append(&packed_path, packed.finish().unwrap());
+    let pattern = following(&path.with_file_name("acc*"));
+    let mut source = start_with(&pattern, &kept, 100);
+    assert_eq!(source.messages(1), ["packed"]);
+    append(&path, "log\n");
+    assert_eq!(source.messages(1), ["log"]);
+    assert!(source.stop().0.is_empty());
+    let mut source = start_with(&pattern, &kept, 100);
+    append(&path, "more\n");
+    assert_eq!(source.messages(1), ["more"]);
+    assert!(source.stop().0.is_empty());
+}
+
+#[test]
+fn what_a_source_would_follow_can_be_asked() {
+    let paths = ["/var/log/a.log", "/var/log/nginx/*.log"].map(Into::into);
+    let settings = sidewatch_sources::file::FileSettings::of(paths.into());
+    for (path, expected) in [
+        ("/var/log/a.log", true),
+        ("/var/log/nginx/access.log", true),
+        ("/var/log/nginx/sub/access.log", false),
+        ("/var/log/b.log", false),
+    ] {
+        assert_eq!(settings.follows(path.as_ref()), expected, "{path}");
+    }
+}
+
+#[test]
 fn a_pattern_that_cannot_be_read_is_refused() {
     let text = "type = \"file\"\npaths = [\"/nowhere/[a.log\"]\n";
     let error = settings(text).bind("test", &codecs(Keep)).err().unwrap();
