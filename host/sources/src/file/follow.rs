@@ -66,7 +66,7 @@ pub(super) struct Follower {
     seen: SystemTime,
     next_search: Instant,
     /// A file of this name was opened since the start.
-    had_file: bool,
+    pub(super) had_file: bool,
     _registered: Registered,
 }
 

@@ -104,7 +104,7 @@ impl<'a> Watch<'a> {
                 Progress::Ended => ended.push(at),
             }
             if follower.standing != before {
-                tell(follower, &mut self.complained);
+                tell(follower, &before, &mut self.complained);
             }
         }
         for at in ended.into_iter().rev() {
@@ -197,11 +197,17 @@ impl<'a> Watch<'a> {
 
 /// Says why a path cannot be read; that descriptors have run out is said once
 /// for all.
-fn tell(follower: &Follower, complained: &mut bool) {
+fn tell(follower: &Follower, before: &Standing, complained: &mut bool) {
     let path = follower.path.display();
     match &follower.standing {
-        Standing::Readable => tracing::info!(%path, "file can be read"),
-        Standing::Missing => tracing::info!(%path, "file does not exist; it is waited for"),
+        Standing::Readable if matches!(before, Standing::Unreadable(_)) => {
+            tracing::info!(%path, "file can be read again");
+        }
+        Standing::Missing if !follower.had_file => {
+            tracing::info!(%path, "file does not exist; it is waited for");
+        }
+        // As at every rotation.
+        Standing::Readable | Standing::Missing => {}
         Standing::Unreadable(error) if follower.out_of_descriptors => {
             if !std::mem::replace(complained, true) {
                 tracing::error!(%path, %error, "file cannot be read for now, and others neither");
