@@ -226,7 +226,8 @@ fn keys_and_the_database_are_not_silently_made_anew() {
 fn before_the_first_run_the_doctor_says_so_and_makes_nothing() {
     let directory = tempfile::tempdir().unwrap();
     let directory = directory.path();
-    let data = directory.join("data");
+    // The tests' own `data` holds compiled rules already.
+    let data = directory.join("kept");
     let text = format!(
         "data_directory = {data:?}\n[[sources]]\nid = \"log\"\ntype = \"file\"\npaths = [{:?}, {:?}]\n",
         directory.join("access.log"),
