@@ -35,6 +35,7 @@ mod mirror;
 mod misbehaving;
 mod outage;
 mod overview;
+mod pace;
 mod replay;
 mod resume;
 mod rotation;

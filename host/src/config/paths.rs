@@ -75,6 +75,7 @@ pub(super) fn check(config: &ConfigFile, name: &str, text: &str) -> Result<(), C
         },
     };
     let mut followed = Vec::new();
+    let mut patterns = Vec::new();
     for (source, entry) in config.sources.iter().enumerate() {
         let SourceSettings::File(settings) = &entry.settings else {
             continue;
@@ -90,6 +91,7 @@ pub(super) fn check(config: &ConfigFile, name: &str, text: &str) -> Result<(), C
             }
             followed.push((&entry.id, identities(path)));
         }
+        patterns.push((&entry.id, settings));
     }
     let mut written: Vec<(&String, HashSet<Identity>)> = Vec::new();
     for (sink, entry) in config.sinks.iter().enumerate() {
@@ -102,7 +104,12 @@ pub(super) fn check(config: &ConfigFile, name: &str, text: &str) -> Result<(), C
             same.map(|(id, _)| (*id).clone())
         };
         let path = settings.path.display();
-        let message = if let Some(source) = same(&followed) {
+        let mut patterns = patterns.iter();
+        let matching = || {
+            let found = patterns.find(|(_, source)| source.follows(&settings.path));
+            found.map(|(id, _)| (*id).clone())
+        };
+        let message = if let Some(source) = same(&followed).or_else(matching) {
             format!(
                 "{path} is a log that source `{source}` follows: every record written would be read and written again; write to another file"
             )
@@ -248,6 +255,18 @@ mod tests {
             said.contains(":17:8: sink `s2`: `path`") && said.contains("sink `s0`"),
             "{said}"
         );
+    }
+
+    #[test]
+    fn a_pattern_may_not_match_what_a_sink_writes() {
+        let directory = tempfile::tempdir().unwrap();
+        let directory = directory.path();
+        let refused = said(directory, "*.json", &["all.json"]).unwrap_err();
+        assert!(
+            refused.contains("sink `s0`: `path`") && refused.contains("source `log` follows"),
+            "{refused}"
+        );
+        assert_eq!(said(directory, "*.log", &["all.json"]), Ok(()));
     }
 
     #[test]

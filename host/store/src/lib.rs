@@ -18,6 +18,7 @@
 //! - every loss has its reason, and is in the journal until it was told;
 //! - damage costs the damaged frames, is counted, and never prevents a start.
 
+mod backlog;
 mod batch;
 mod checkpoint;
 mod commit;
@@ -39,6 +40,7 @@ mod shared;
 mod store;
 pub mod verify;
 
+pub use backlog::Backlog;
 pub use batch::{Batch, Outgoing, StateChanges, StoredState};
 pub use commit::{Closed, Committer};
 pub use dead_letters::{DeadLetter, DeadLetters};

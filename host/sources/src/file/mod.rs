@@ -148,6 +148,15 @@ impl FileSettings {
         Paths::of(&self.paths).is_ok_and(|paths| paths.contain(path))
     }
 
+    /// The names that would be followed now, as given or matched by patterns,
+    /// and the patterns that match none.
+    ///
+    /// # Errors
+    /// A pattern that cannot be understood.
+    pub fn present(&self) -> Result<(Vec<PathBuf>, Vec<String>), SourceError> {
+        Ok(Paths::of(&self.paths)?.present())
+    }
+
     /// Prepares the source. A file that does not exist yet is waited for; one
     /// that exists must be a regular file and readable. `followed` are the
     /// names all sources of the process follow.
@@ -179,17 +188,24 @@ impl FileSettings {
 }
 
 fn check_readable(path: &Path) -> Result<(), SourceError> {
-    match open::open_regular(path) {
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
-        Err(error) => {
-            let explained = open::explained(&error);
-            Err(SourceError::File {
-                path: path.to_owned(),
-                source: std::io::Error::new(error.kind(), explained),
-            })
-        }
-        Ok(_) => Ok(()),
+    match try_open(path) {
+        Err(source) if source.kind() != std::io::ErrorKind::NotFound => Err(SourceError::File {
+            path: path.to_owned(),
+            source,
+        }),
+        _ => Ok(()),
     }
+}
+
+/// Opens a file as a source would, which waits for nobody.
+///
+/// # Errors
+/// Says why it could not be followed, and what to do.
+pub fn try_open(path: &Path) -> std::io::Result<()> {
+    let opened = open::open_regular(path);
+    opened
+        .map(drop)
+        .map_err(|error| std::io::Error::new(error.kind(), open::explained(&error)))
 }
 
 /// A file source.

@@ -97,6 +97,14 @@ impl Paths {
         Some(matches)
     }
 
+    /// The names there are now, as given or matched, and the patterns that
+    /// match none.
+    pub(super) fn present(&self) -> (Vec<PathBuf>, Vec<String>) {
+        let matches = self.matches(std::iter::empty());
+        let names = self.names().map(Path::to_owned);
+        (names.chain(matches.names).collect(), matches.idle)
+    }
+
     fn patterns(&self) -> impl Iterator<Item = &str> {
         self.configured.iter().filter_map(|one| match one {
             Configured::Name(_) => None,

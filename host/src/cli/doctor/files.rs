@@ -11,6 +11,7 @@ use std::path::Path;
 
 use nix::unistd::{Gid, Group, Uid, User, geteuid};
 use sidewatch_sources::SourceSettings;
+use sidewatch_sources::file::try_open;
 
 use super::Findings;
 use crate::config::ConfigFile;
@@ -63,19 +64,36 @@ pub(super) fn logs(findings: &mut Findings, config: &ConfigFile) {
             continue;
         };
         let what = format!("log {}", source.id);
-        for path in &settings.paths {
-            let opened = std::fs::File::open(path);
+        let (names, idle) = match settings.present() {
+            Ok(present) => present,
+            Err(error) => {
+                findings.fail(&what, &error.to_string());
+                continue;
+            }
+        };
+        for pattern in idle {
+            findings.warn(
+                &what,
+                &format!("{pattern} matches no file; new names are looked for every few seconds"),
+            );
+        }
+        for path in &names {
+            let opened = try_open(path);
             let shown = path.display();
             match opened {
                 Err(error) if error.kind() == ErrorKind::NotFound => missing(findings, &what, path),
+                // No regular file: the message has its own hint.
+                Err(error) if error.kind() == ErrorKind::InvalidInput => {
+                    findings.fail(&what, &format!("{shown}: {error}"));
+                }
                 Err(error) if reader == own => {
                     findings.fail(&what, &format!("{shown} cannot be read by {user}: {error}; {}", hint(path, &user)));
                 }
                 Err(error) => findings.warn(&what, &format!("{shown} cannot be read by user {own}, who asks: {error}; whether {user} may, whom the sidecar runs as, is not known")),
-                Ok(_) if reader == own || known.as_ref().is_none_or(|user| may_read(path, user)) => {
+                Ok(()) if reader == own || known.as_ref().is_none_or(|user| may_read(path, user)) => {
                     findings.ok(&what, &format!("{shown} can be read by {user}"));
                 }
-                Ok(_) => findings.warn(&what, &format!("{shown} cannot be read by {user}, whom the sidecar runs as, unless an access list lets it; {}", hint(path, &user))),
+                Ok(()) => findings.warn(&what, &format!("{shown} cannot be read by {user}, whom the sidecar runs as, unless an access list lets it; {}", hint(path, &user))),
             }
         }
     }
