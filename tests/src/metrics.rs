@@ -1,6 +1,6 @@
 //! Reading the metrics page.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// The samples of one scrape.
 #[derive(Debug, Clone, Default)]
@@ -69,16 +69,13 @@ impl Metrics {
     }
 
     /// Values of a label over all samples that carry it.
-    fn values_of(&self, label: &str) -> Vec<String> {
+    fn values_of(&self, label: &str) -> BTreeSet<String> {
         let start = format!("{label}=\"");
-        let mut values: Vec<_> = self
-            .0
+        self.0
             .keys()
             .filter_map(|sample| sample.split_once(&start)?.1.split('"').next())
             .map(str::to_owned)
-            .collect();
-        values.dedup();
-        values
+            .collect()
     }
 
     /// What breaks the conservation of events, if anything: every event
