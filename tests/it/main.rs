@@ -35,7 +35,6 @@ mod mirror;
 mod misbehaving;
 mod outage;
 mod overview;
-mod pace;
 mod replay;
 mod resume;
 mod rotation;

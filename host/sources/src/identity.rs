@@ -4,12 +4,14 @@
 //!   identifier laid out as UUID version 7 (RFC 9562): 48 bits of Unix
 //!   milliseconds, then a counter, then bits drawn once per source.
 //! - What can be read again (a line of a file) gets one derived from the
-//!   file's fingerprint and the line's offset, laid out as UUID version 8, so
-//!   that reading it again gives the same identifier.
+//!   file's fingerprint, the line's offset and, where the file is followed, the
+//!   content at its end, laid out as UUID version 8, so that reading it again
+//!   gives the same identifier.
 
 use std::hash::Hasher;
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use sidewatch_event::Origin;
 pub use sidewatch_event::identifier::IdentifierSequence;
 use sidewatch_event::identifier::VARIANT;
 use siphasher::sip128::{Hasher128, SipHasher13};
@@ -33,6 +35,17 @@ pub fn of_position(fingerprint: u128, offset: u64) -> u128 {
     let mut hasher = SipHasher13::new();
     hasher.write(&fingerprint.to_le_bytes());
     hasher.write(&offset.to_le_bytes());
+    (hasher.finish128().as_u128() & !VERSION_AND_VARIANT_MASK) | VERSION_8 | VARIANT
+}
+
+/// The identifier of a followed line that begins at `offset` and ends where
+/// `position` says. What was written anew in the same place is another event.
+#[must_use]
+pub fn of_line(position: &Origin, offset: u64) -> u128 {
+    let mut hasher = SipHasher13::new();
+    hasher.write(&position.file.to_le_bytes());
+    hasher.write(&offset.to_le_bytes());
+    hasher.write(&position.content.to_le_bytes());
     (hasher.finish128().as_u128() & !VERSION_AND_VARIANT_MASK) | VERSION_8 | VARIANT
 }
 

@@ -37,7 +37,7 @@ use std::pin::Pin;
 
 pub use counters::{SourceCounters, SourceCounts};
 pub use error::SourceError;
-pub use intake::{Acknowledger, Brake, Closed, Intake, IntakeReceiver};
+pub use intake::{Acknowledger, Closed, Intake, IntakeReceiver};
 pub use lines::{Line, LineBuffer, LineReader};
 pub use secret::Secret;
 pub use settings::{Codecs, SourceSettings};

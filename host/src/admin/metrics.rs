@@ -220,12 +220,6 @@ impl Snapshot {
                 Kind::Gauge,
                 read(&counters.clients_hidden),
             ),
-            single(
-                "pipeline_files_held",
-                "1 while followed files wait for a sink that takes records, only more slowly",
-                Kind::Gauge,
-                read(&counters.files_held),
-            ),
         ]
     }
 

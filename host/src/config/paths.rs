@@ -106,7 +106,9 @@ pub(super) fn check(config: &ConfigFile, name: &str, text: &str) -> Result<(), C
         let path = settings.path.display();
         let mut patterns = patterns.iter();
         let matching = || {
-            let found = patterns.find(|(_, source)| source.follows(&settings.path));
+            let leads_to = place(&settings.path);
+            let found = patterns
+                .find(|(_, source)| source.follows(&settings.path) || source.follows(&leads_to));
             found.map(|(id, _)| (*id).clone())
         };
         let message = if let Some(source) = same(&followed).or_else(matching) {

@@ -144,7 +144,8 @@ impl Keys {
 /// does not match any more, and nobody would know.
 fn refuse_lost(directory: &Path) -> Result<(), KeysError> {
     let has_kept = has_kept(directory);
-    let is_used = directory.join("compiled").exists();
+    // Where both are gone, and nothing that was kept, it is as good as new.
+    let is_used = KEYS.iter().any(|(name, _)| is_whole(&directory.join(name)));
     for (name, loss) in KEYS {
         let path = directory.join(name);
         if is_whole(&path) || consent(&path).exists() {

@@ -19,7 +19,6 @@ pub mod hidden_clients;
 mod join;
 pub mod lanes;
 mod outbox;
-mod pace;
 pub mod processor;
 mod reload;
 mod report;

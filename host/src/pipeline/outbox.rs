@@ -220,11 +220,14 @@ impl RecordQueue for DurableQueue {
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
     use std::sync::mpsc;
 
     use sidewatch_event::Event;
     use sidewatch_sinks::Rejection;
-    use sidewatch_store::{Batch, Outgoing, Policy, Store, StoreSettings, WhenFull};
+    use sidewatch_store::{
+        Batch, Committer, Outgoing, Policy, Running, Store, StoreSettings, WhenFull,
+    };
 
     use super::*;
     use crate::pipeline::lanes::outboxes;
@@ -241,15 +244,14 @@ mod tests {
         }
     }
 
-    #[tokio::test]
-    async fn findings_come_first_and_keep_no_event_waiting() {
-        let directory = tempfile::tempdir().unwrap();
+    /// A store with two events and two findings for one sink, in turns.
+    fn filled(directory: &Path) -> (Store, Committer, Running) {
         let policies = ["all", "all findings"].map(|name| Policy {
             name: name.to_owned(),
             max_bytes: 1 << 20,
             when_full: WhenFull::Block,
         });
-        let settings = StoreSettings::new(directory.path().to_owned(), policies.into());
+        let settings = StoreSettings::new(directory.to_owned(), policies.into());
         let (store, _) = Store::open(settings).unwrap();
         let (stored, storing) = mpsc::sync_channel(1);
         let (committer, running) = store
@@ -260,22 +262,32 @@ mod tests {
         let batch = Batch::of(records.into(), 1);
         committer.commit(Box::new(batch)).unwrap();
         storing.recv().unwrap();
+        (store, committer, running)
+    }
 
+    #[tokio::test]
+    async fn with_more_findings_than_room_an_event_goes_all_the_same() {
+        let directory = tempfile::tempdir().unwrap();
+        let (store, committer, running) = filled(directory.path());
+        let mut queue = DurableQueue::new(outboxes(&store, 0), store.dead_letters());
+        let mut some = Vec::new();
+        queue.receive(2, &mut some).await;
+        let ids: Vec<u128> = some.iter().map(Delivery::id).collect();
+        assert_eq!(ids, [2, 1]);
+        drop(committer);
+        store.close();
+        running.wait();
+    }
+
+    #[tokio::test]
+    async fn findings_come_first_and_keep_no_event_waiting() {
+        let directory = tempfile::tempdir().unwrap();
+        let (store, committer, running) = filled(directory.path());
         let mut queue = DurableQueue::new(outboxes(&store, 0), store.dead_letters());
         let mut batch = Vec::new();
         queue.receive(512, &mut batch).await;
         let ids: Vec<u128> = batch.iter().map(Delivery::id).collect();
         assert_eq!(ids, [2, 4, 1, 3]);
-        let mut again = DurableQueue::new(outboxes(&store, 0), store.dead_letters());
-        let mut some = Vec::new();
-        again.receive(2, &mut some).await;
-        let ids: Vec<u128> = some.iter().map(Delivery::id).collect();
-        assert_eq!(
-            ids,
-            [2, 1],
-            "more findings than room, and an event goes all the same"
-        );
-        drop(again);
         queue.finish(&Outcome::delivered(3), &batch).await;
         assert_eq!(queue.findings.progress().waiting(), 0);
         assert_eq!(queue.events.progress().waiting(), 1);

@@ -23,7 +23,6 @@ use super::connect::{Connected, aliases, bind_sources, connect_sinks, join_of, p
 use super::durable::{self, Address, Durable};
 use super::fold::Folder;
 use super::outbox::DurableQueue;
-use super::pace;
 use super::reload;
 use super::report::{self, Reporting};
 use super::status::{RuleStatus, Status};
@@ -268,10 +267,6 @@ impl Pipeline {
             running.store = Some((kept.store, kept.running));
         }
         let reloader = folder.reloader();
-        let pacing = running.store.as_ref().map(|(store, _)| {
-            let keep = pace::keep(Arc::clone(store), receiver.brake(), Arc::clone(&status));
-            tokio::spawn(keep)
-        });
         let reloading = tokio::spawn(reload::databases(reloader, Arc::clone(&status)));
         running.folding = supervision::thread("fold", Arc::clone(&status), move || {
             folder.run(receiver);
@@ -292,11 +287,6 @@ impl Pipeline {
         ending.send_replace(true);
         running.delivering.join_all().await;
         reloading.abort();
-        if let Some(pacing) = pacing {
-            pacing.abort();
-            // It holds the store.
-            drop(pacing.await);
-        }
         if let Some((store, threads)) = running.store {
             end(&store, threads).await;
         }

@@ -37,8 +37,6 @@ pub struct PipelineCounters {
     pub findings_withheld: AtomicU64,
     /// 1 while a proxy hides the clients.
     pub clients_hidden: AtomicU64,
-    /// 1 while followed files wait for a sink.
-    pub files_held: AtomicU64,
 }
 
 impl PipelineCounters {

@@ -18,7 +18,6 @@
 //! - every loss has its reason, and is in the journal until it was told;
 //! - damage costs the damaged frames, is counted, and never prevents a start.
 
-mod backlog;
 mod batch;
 mod checkpoint;
 mod commit;
@@ -40,7 +39,6 @@ mod shared;
 mod store;
 pub mod verify;
 
-pub use backlog::Backlog;
 pub use batch::{Batch, Outgoing, StateChanges, StoredState};
 pub use commit::{Closed, Committer};
 pub use dead_letters::{DeadLetter, DeadLetters};

@@ -10,7 +10,6 @@ use std::thread::JoinHandle;
 use sidewatch_event::{Delivery, Origin};
 use tokio::sync::watch;
 
-use crate::backlog::{self, Backlog};
 use crate::batch::{Batch, Outgoing, Scratch, StoredState};
 use crate::checkpoint::{self, Change, Step};
 use crate::commit::{Committer, OnCommit, Worker};
@@ -336,12 +335,6 @@ impl Store {
             .iter()
             .map(|policy| policy.name.clone());
         names.zip(self.shared.lock().progress.clone()).collect()
-    }
-
-    /// How far the configured sinks are behind.
-    #[must_use]
-    pub fn backlogs(&self) -> Vec<Backlog> {
-        backlog::backlogs(&self.shared)
     }
 
     /// What the outside may know.

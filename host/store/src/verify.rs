@@ -55,20 +55,24 @@ pub fn verify(directory: &Path) -> Result<Option<Verified>, StoreError> {
     if segments.is_empty() && !Index::exists(directory) {
         return Ok(None);
     }
-    let _anew = Index::refuse_lost(directory, !segments.is_empty())?;
+    Index::refuse_lost(directory, !segments.is_empty())?;
     let _lock = DirectoryLock::take(directory)?;
     recovery::cut_torn_group(directory, &mut segments)?;
     let scanned = recovery::scan(directory, &segments)?;
-    let (index, _) = Index::open(directory)?;
+    // Opening one makes it; whether it is begun anew is a start's decision.
+    let index = Index::exists(directory).then(|| Index::open(directory));
+    let index = index.transpose()?.map(|(index, _)| index);
     let mut found = Verified {
         segments: segments.len() as u64,
         bytes: segments.iter().map(|segment| segment.bytes).sum(),
         positions: scanned.positions.len() as u64,
         parked: scanned.parked.len() as u64,
-        dead_letters: index.dead_count(),
+        dead_letters: index.as_ref().map_or(0, Index::dead_count),
         ..Verified::default()
     };
-    index.states(|_, _, _| found.states += 1)?;
+    if let Some(index) = &index {
+        index.states(|_, _, _| found.states += 1)?;
+    }
     let mut counted: HashMap<String, u64> = HashMap::new();
     let cursors: HashMap<&str, Cursor> = scanned
         .summary

@@ -65,6 +65,9 @@ pub(super) struct Follower {
     /// When the name was last seen to mean the file we hold.
     seen: SystemTime,
     next_search: Instant,
+    /// A packed file that could not be read to its end: its size and time of
+    /// change then, and why.
+    failed: Option<((u64, Option<SystemTime>), String)>,
     /// A file of this name was opened since the start.
     pub(super) had_file: bool,
     _registered: Registered,
@@ -88,6 +91,7 @@ impl Follower {
             named: None,
             seen: SystemTime::now(),
             next_search: Instant::now(),
+            failed: None,
             had_file: false,
             _registered: registered,
         }
@@ -109,7 +113,7 @@ impl Follower {
     pub(super) fn poll(&mut self, sink: &LineSink) -> Result<Progress, Closed> {
         self.standing_after_look();
         let result = if self.is_packed() {
-            packed::read(&self.path, self.limit, sink).map(|()| Progress::Ended)
+            self.read_packed(sink)
         } else {
             self.turn(sink)
         };
@@ -118,14 +122,31 @@ impl Follower {
             Err(Stop::Closed) => Err(Closed),
             Err(Stop::Failed(error)) => {
                 self.note(&error);
-                let ends = error.kind() == io::ErrorKind::InvalidData;
-                Ok(if ends {
-                    Progress::Ended
-                } else {
-                    Progress::Quiet
-                })
+                Ok(Progress::Quiet)
             }
         }
+    }
+
+    /// Reads a packed file once. One that is cut short or damaged may still be
+    /// being written: it is read on when it changes.
+    fn read_packed(&mut self, sink: &LineSink) -> Result<Progress, Stop> {
+        let named = self
+            .named
+            .as_ref()
+            .and_then(|(_, found)| found.as_ref().ok());
+        let state = named.map(|it| (it.len(), it.modified().ok()));
+        match &self.failed {
+            Some((failed, why)) if Some(*failed) == state => {
+                self.standing = Standing::Unreadable(why.clone());
+                return Ok(Progress::Quiet);
+            }
+            _ => self.failed = None,
+        }
+        let read = packed::read(&self.path, self.limit, sink);
+        if let (Err(Stop::Failed(error)), Some(state)) = (&read, state) {
+            self.failed = Some((state, open::explained(error)));
+        }
+        read.map(|()| Progress::Ended)
     }
 
     fn standing_after_look(&mut self) {
@@ -290,12 +311,12 @@ impl Follower {
             let file = open_regular(packed)?;
             packed::read_as(file, packed, self.limit, sink, old.position())?;
         } else {
-            let pending = old.pending();
-            add(&sink.records.intake.counters().lost_bytes, pending);
+            let unread = old.unread();
+            add(&sink.records.intake.counters().lost_bytes, unread);
             tracing::warn!(
                 path = %self.path.display(),
-                lost_bytes = pending,
-                "file was cut and no copy of it was found; what came since the last look is lost"
+                lost_bytes = unread,
+                "file was cut and no copy of it was found; what was not read is lost, at least these bytes and what came since the last look"
             );
             old.restart();
             self.current = Some(old);

@@ -65,6 +65,8 @@ pub(super) struct Opened {
     fingerprint: Option<u128>,
     /// Where the next read starts.
     read_to: u64,
+    /// How long the file was when last seen to be the one we read.
+    length: u64,
     /// The last bytes read before `read_to`, by which it is seen whether the
     /// file was cut and written anew.
     tail: Vec<u8>,
@@ -121,6 +123,7 @@ impl Opened {
             limit,
             fingerprint,
             read_to: offset,
+            length: metadata.len(),
             tail,
             splits_line: content::splits_line(&file, offset)?,
             last_read: Instant::now(),
@@ -272,11 +275,15 @@ impl Opened {
     }
 
     /// Whether the file is shorter than what we read of it, or differs from it.
-    pub(super) fn was_cut(&self, metadata: &Metadata) -> io::Result<bool> {
+    pub(super) fn was_cut(&mut self, metadata: &Metadata) -> io::Result<bool> {
         if metadata.len() < self.read_to {
             return Ok(true);
         }
-        self.differs_from(&self.file)
+        let differs = self.differs_from(&self.file)?;
+        if !differs {
+            self.length = metadata.len();
+        }
+        Ok(differs)
     }
 
     fn differs_from(&self, file: &File) -> io::Result<bool> {
@@ -297,15 +304,17 @@ impl Opened {
         Origin::new(self.fingerprint.unwrap_or_default(), self.lines.offset())
     }
 
-    /// Bytes read that were no complete line.
-    pub(super) fn pending(&self) -> u64 {
-        self.lines.pending()
+    /// Bytes known to have been there that were not handed over.
+    pub(super) fn unread(&self) -> u64 {
+        let known = self.length.max(self.read_to);
+        known.saturating_sub(self.lines.offset())
     }
 
     /// Starts anew after the file was cut.
     pub(super) fn restart(&mut self) {
         self.lines = LineBuffer::new(self.limit, 0, 0);
         self.read_to = 0;
+        self.length = 0;
         self.tail.clear();
         self.fingerprint = None;
         self.splits_line = false;
@@ -356,7 +365,7 @@ pub(super) fn push(
     let Some(mut event) = sink.records.decode(line.bytes, line.number, line.truncated) else {
         return Ok(());
     };
-    event.id = identity::of_position(position.file, line.offset);
+    event.id = identity::of_line(&position, line.offset);
     event.origin = Some(position);
     event.set(Field::LogFilePath, &path.to_string_lossy());
     sink.records.intake.push_blocking(event)

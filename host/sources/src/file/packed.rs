@@ -36,8 +36,22 @@ pub(super) fn read_as(
     sink: &LineSink,
     from: Origin,
 ) -> Result<(), Stop> {
-    let mut lines = LineReader::new(unpack(file), limit);
     let mut last = from;
+    let read = read_lines(file, path, limit, sink, &mut last);
+    // However it ended: what was handed over is not handed over again.
+    sink.positions.store(last);
+    read
+}
+
+fn read_lines(
+    file: File,
+    path: &Path,
+    limit: usize,
+    sink: &LineSink,
+    last: &mut Origin,
+) -> Result<(), Stop> {
+    let from = *last;
+    let mut lines = LineReader::new(unpack(file), limit);
     while let Some(line) = lines.next_line()? {
         let number = line.number;
         if number % LOOK == 0 && sink.shutdown.is_triggered() {
@@ -49,12 +63,12 @@ pub(super) fn read_as(
             sink.refuse_rest(number, end.saturating_sub(from.end));
             continue;
         }
-        last = origin(from.file, &line);
-        push(sink, path, last, line)?;
+        let position = origin(from.file, &line);
+        push(sink, path, position, line)?;
+        *last = position;
         if number % STRIDE == 0 {
-            sink.positions.store(last);
+            sink.positions.store(position);
         }
     }
-    sink.positions.store(last);
     Ok(())
 }

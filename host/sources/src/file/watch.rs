@@ -23,11 +23,6 @@ const TOUCH: Duration = Duration::from_secs(60);
 pub(super) fn watch(paths: Paths, settings: &FileSettings, sink: &LineSink) {
     let mut watch = Watch::new(paths, settings, sink);
     while !sink.shutdown.is_triggered() && !watch.is_over() {
-        if sink.records.intake.is_held() {
-            // What is in a file is there later, too.
-            sleep(SLICE, sink);
-            continue;
-        }
         let Some(moved) = watch.round() else {
             return;
         };

@@ -202,12 +202,6 @@ impl Intake {
         self.log.rejected(&self.source, position, reason);
     }
 
-    /// Whether a source that loses nothing by waiting should: see [`Brake`].
-    #[must_use]
-    pub fn is_held(&self) -> bool {
-        self.senders.0.is_held()
-    }
-
     /// Events waiting in the queue, of all sources that share it.
     #[must_use]
     pub fn queued(&self) -> usize {
@@ -253,27 +247,10 @@ impl IntakeReceiver {
         Acknowledger(Arc::clone(&self.0))
     }
 
-    /// Lets sources wait that lose nothing by it.
-    #[must_use]
-    pub fn brake(&self) -> Brake {
-        Brake(Arc::clone(&self.0))
-    }
-
     /// Whether every source has ended and everything was received.
     #[must_use]
     pub fn is_ended(&self) -> bool {
         self.0.is_exhausted()
-    }
-}
-
-/// Lets sources wait that lose nothing by it, such as followed files.
-#[derive(Debug, Clone)]
-pub struct Brake(Arc<Queue>);
-
-impl Brake {
-    /// From now on they wait, or no longer.
-    pub fn hold(&self, held: bool) {
-        self.0.hold(held);
     }
 }
 

@@ -8,7 +8,6 @@
 //! served in order. The receiver takes all there is under one lock.
 
 use std::collections::VecDeque;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -32,8 +31,6 @@ pub(super) struct Queue {
     arrived: Condvar,
     /// How many events, counted from the first, are in safety.
     safe: watch::Sender<u64>,
-    /// Who loses nothing by waiting is to wait.
-    held: AtomicBool,
 }
 
 #[derive(Debug, Default)]
@@ -88,7 +85,6 @@ impl Queue {
             inner: Mutex::default(),
             arrived: Condvar::new(),
             safe: watch::Sender::new(0),
-            held: AtomicBool::new(false),
         }
     }
 
@@ -170,15 +166,6 @@ impl Queue {
         self.room.close();
         self.patient_room.close();
         self.lock().events.clear();
-    }
-
-    /// Whether those who lose nothing by waiting are to wait.
-    pub(super) fn hold(&self, held: bool) {
-        self.held.store(held, Ordering::Release);
-    }
-
-    pub(super) fn is_held(&self) -> bool {
-        self.held.load(Ordering::Acquire)
     }
 
     /// Number of queued events.
