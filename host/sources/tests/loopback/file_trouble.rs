@@ -21,7 +21,7 @@ fn following_all(paths: &[&Path]) -> String {
 }
 
 /// Waits for a report on the source's files.
-fn report(source: &Running, wanted: impl Fn(&FileReport) -> bool) -> FileReport {
+pub(crate) fn report(source: &Running, wanted: impl Fn(&FileReport) -> bool) -> FileReport {
     let deadline = std::time::Instant::now() + PATIENCE;
     loop {
         let report = source.counters.files.report();
