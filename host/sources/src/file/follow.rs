@@ -97,6 +97,11 @@ impl Follower {
         }
     }
 
+    /// A pattern matched no such name then.
+    pub(super) fn was_absent(&mut self, when: Option<SystemTime>) {
+        self.older.was_absent(when);
+    }
+
     fn is_packed(&self) -> bool {
         let mut extension = self.path.extension().into_iter();
         extension.any(|extension| extension == "gz")
@@ -244,6 +249,13 @@ impl Follower {
                 }
             }
             None => {
+                if let Some(taken) = self.older.take_back(named)? {
+                    // The name means a file again that it meant before.
+                    self.current = Some(taken);
+                    self.search(sink)?;
+                    self.seen = looked;
+                    return Ok(());
+                }
                 open::check(metadata)?;
                 let opened = self.open_named(sink);
                 if let Ok(opened) = &opened
@@ -252,7 +264,11 @@ impl Follower {
                     // Rotated since the look: the next one finds both.
                     return Ok(());
                 }
-                let fingerprint = opened.as_ref().ok().and_then(Opened::fingerprint);
+                // Cut while nobody looked, it begins anew: what was read is not
+                // there any more, but in a copy.
+                let goes_on = opened.as_ref().ok();
+                let goes_on = goes_on.filter(|opened| opened.position().end > 0);
+                let fingerprint = goes_on.and_then(Opened::fingerprint);
                 let current = Some((named, fingerprint));
                 self.older.search(current, self.seen, sink)?;
                 self.current = Some(opened?);

@@ -33,6 +33,8 @@ pub(super) struct Older {
     /// Rotated files to be read after those, oldest first.
     missed: VecDeque<Missed>,
     resting: VecDeque<Resting>,
+    /// A pattern matched no such name then.
+    absent: Option<SystemTime>,
     /// Rotated files were looked for since the start.
     searched: bool,
     /// Files moved while they waited for their turn.
@@ -49,9 +51,15 @@ impl Older {
             draining: VecDeque::new(),
             missed: VecDeque::new(),
             resting: VecDeque::new(),
+            absent: None,
             searched: false,
             search_again: false,
         }
+    }
+
+    /// There was no such name then.
+    pub(super) fn was_absent(&mut self, when: Option<SystemTime>) {
+        self.absent = when;
     }
 
     /// Whether nothing is open, waited for or kept in sight.
@@ -67,6 +75,21 @@ impl Older {
     /// Takes a file that is written under its name no more.
     pub(super) fn push(&mut self, rotated: Opened) {
         self.draining.push_back(rotated);
+    }
+
+    /// Gives back the reader of a file that has its name again: a second one
+    /// would read the same lines.
+    pub(super) fn take_back(&mut self, inode: Inode) -> io::Result<Option<Opened>> {
+        self.missed.retain(|missed| missed.inode != inode);
+        let draining = self.draining.iter().position(|one| one.inode == inode);
+        if let Some(at) = draining {
+            return Ok(self.draining.remove(at));
+        }
+        let resting = self.resting.iter().position(|one| one.inode == inode);
+        let taken = resting.and_then(|at| self.resting.remove(at));
+        taken
+            .map(|resting| Opened::stirred(resting, self.limit))
+            .transpose()
     }
 
     /// Looks for rotated files that were missed.
@@ -92,6 +115,7 @@ impl Older {
             known: &known,
             since,
             thorough: !self.searched || self.search_again,
+            absent: self.absent,
         };
         let found = siblings::unread(&self.path, &look, sink)?;
         self.missed.extend(found);

@@ -37,6 +37,8 @@ pub(super) struct Look<'a> {
     pub(super) since: SystemTime,
     /// Nobody looked before: `since` says nothing.
     pub(super) thorough: bool,
+    /// There was no such name then: what came into being later is unread.
+    pub(super) absent: Option<SystemTime>,
 }
 
 /// A rotated file with unread lines. It is opened when its turn has come.
@@ -63,11 +65,12 @@ pub(super) fn unread(path: &Path, look: &Look<'_>, sink: &LineSink) -> Result<Ve
     let mut present = Present {
         held: look.known.clone(),
         named: HashMap::new(),
+        cut: HashSet::new(),
     };
-    present.add(path)?;
+    present.add(path, sink)?;
     for candidate in found.iter().filter(|candidate| !candidate.packed) {
         sink.check_shutdown()?;
-        present.add(&candidate.path)?;
+        present.add(&candidate.path, sink)?;
     }
     let mut standings = Vec::with_capacity(found.len());
     for candidate in &found {
@@ -81,7 +84,7 @@ pub(super) fn unread(path: &Path, look: &Look<'_>, sink: &LineSink) -> Result<Ve
         .map(|(candidate, _)| candidate.modified)
         .max();
     if look.thorough {
-        tell_history(path, &found, &standings, last_known);
+        tell_history(path, &found, &standings, last_known, look);
     }
     let missed = found
         .into_iter()
@@ -91,7 +94,7 @@ pub(super) fn unread(path: &Path, look: &Look<'_>, sink: &LineSink) -> Result<Ve
                 Standing::Known(offset) if offset < candidate.length => None,
                 Standing::Copy(original) if look.thorough || !candidate.packed => Some(original),
                 Standing::Unknown if look.thorough => {
-                    last_known.filter(|last| candidate.modified >= *last)?;
+                    is_news(&candidate, last_known, look).then_some(())?;
                     None
                 }
                 Standing::Unknown => {
@@ -105,6 +108,15 @@ pub(super) fn unread(path: &Path, look: &Look<'_>, sink: &LineSink) -> Result<Ve
     Ok(missed.collect())
 }
 
+/// Whether a file nothing is known of came after one that was read, or after
+/// it was seen that there was no such log.
+fn is_news(candidate: &Candidate, last_known: Option<SystemTime>, look: &Look<'_>) -> bool {
+    let born = candidate.created.unwrap_or(candidate.modified);
+    let after_known = last_known.is_some_and(|last| candidate.modified >= last);
+    let absent = look.absent.and_then(|absent| absent.checked_sub(SLACK));
+    after_known || absent.is_some_and(|absent| born > absent)
+}
+
 /// Says how many files are left alone since nothing tells that they came after
 /// one that was read.
 fn tell_history(
@@ -112,12 +124,13 @@ fn tell_history(
     found: &[Candidate],
     standings: &[Standing],
     last_known: Option<SystemTime>,
+    look: &Look<'_>,
 ) {
     let history = found
         .iter()
         .zip(standings)
         .filter(|(_, standing)| matches!(standing, Standing::Unknown))
-        .filter(|(candidate, _)| last_known.is_none_or(|last| candidate.modified < last))
+        .filter(|(candidate, _)| !is_news(candidate, last_known, look))
         .count();
     if history > 0 {
         tracing::info!(

@@ -23,6 +23,8 @@ pub(super) struct Present {
     pub(super) held: HashSet<u128>,
     /// By name.
     pub(super) named: HashMap<u128, PathBuf>,
+    /// By name, but cut since they were read: what was read is in a copy.
+    pub(super) cut: HashSet<u128>,
 }
 
 /// What stored positions say of a candidate.
@@ -75,11 +77,15 @@ pub(super) fn standing(
     } else {
         standing_of_copy(candidate, &alike, present)?
     };
-    if let Standing::Copy(original) = standing {
-        // One copy is enough.
-        present.held.insert(original.file);
-    }
-    Ok(standing)
+    let Standing::Copy(original) = standing else {
+        return Ok(standing);
+    };
+    // One copy is enough.
+    present.held.insert(original.file);
+    // A file that was cut goes on under what it is known by, its copy cannot.
+    let is_cut = present.cut.contains(&original.file);
+    let file = if is_cut { own } else { original.file };
+    Ok(Standing::Copy(Origin { file, ..original }))
 }
 
 /// How far a file was read whose first line got its end later.
@@ -163,8 +169,17 @@ fn begins(name: &Path, file: &File, length: u64) -> io::Result<bool> {
 }
 
 impl Present {
-    pub(super) fn add(&mut self, path: &Path) -> io::Result<()> {
-        if let Some(identity) = identity(path, false)? {
+    pub(super) fn add(&mut self, path: &Path, sink: &LineSink) -> io::Result<()> {
+        let Some(identity) = identity(path, false)? else {
+            return Ok(());
+        };
+        // Content that begins alike is not enough.
+        if !self.held.contains(&identity)
+            && let Some(read) = sink.positions.load(identity)
+            && is_cut(path, &read)?
+        {
+            self.cut.insert(identity);
+        } else {
             self.named.insert(identity, path.to_owned());
         }
         Ok(())
@@ -172,6 +187,18 @@ impl Present {
 
     fn contains(&self, file: u128) -> bool {
         self.held.contains(&file) || self.named.contains_key(&file)
+    }
+}
+
+/// Whether a file does not go on where it was read to.
+fn is_cut(path: &Path, read: &Origin) -> io::Result<bool> {
+    let goes_on = || {
+        let file = open_regular(path)?;
+        content::goes_on(&file, file.metadata()?.len(), read)
+    };
+    match goes_on() {
+        Err(error) if is_out_of_descriptors(&error) => Err(error),
+        goes_on => Ok(goes_on.is_ok_and(|goes_on| !goes_on)),
     }
 }
 

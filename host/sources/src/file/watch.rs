@@ -5,7 +5,7 @@
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use super::fingerprint::{self, Inode};
 use super::follow::{Follower, Progress, Standing};
@@ -43,8 +43,8 @@ struct Watch<'a> {
     unreadable: Vec<(PathBuf, String)>,
     report: FileReport,
     last_touch: Instant,
-    /// Patterns were looked at before.
-    looked: bool,
+    /// When patterns were last looked at.
+    looked: Option<SystemTime>,
     /// It was said that descriptors have run out.
     complained: bool,
 }
@@ -60,19 +60,21 @@ impl<'a> Watch<'a> {
             unreadable: Vec::new(),
             report: FileReport::default(),
             last_touch: Instant::now(),
-            looked: false,
+            looked: None,
             complained: false,
             paths,
         };
         for name in names {
-            watch.follow(name, settings.start);
+            watch.follow(name, settings.start, None);
         }
         watch
     }
 
-    fn follow(&mut self, path: PathBuf, start: Start) {
+    /// `absent`: when there was no such name.
+    fn follow(&mut self, path: PathBuf, start: Start, absent: Option<SystemTime>) {
         let registered = self.sink.followed.register(&path);
-        let follower = Follower::new(path, start, self.settings, registered);
+        let mut follower = Follower::new(path, start, self.settings, registered);
+        follower.was_absent(absent);
         self.followers.push(follower);
     }
 
@@ -121,6 +123,7 @@ impl<'a> Watch<'a> {
     /// Follows the names patterns match now, and no longer those that turn out
     /// to be older files, or that are gone for good.
     fn look_for_names(&mut self) {
+        let now = SystemTime::now();
         let followed = self.followers.iter().map(|it| it.path.as_path());
         let Some(Matches {
             mut names,
@@ -131,7 +134,8 @@ impl<'a> Watch<'a> {
             return;
         };
         self.unreadable = unreadable;
-        let first = !std::mem::replace(&mut self.looked, true);
+        let before = self.looked.replace(now);
+        let first = before.is_none();
         for pattern in idle.into_iter().filter(|_| first) {
             tracing::warn!(
                 pattern,
@@ -154,7 +158,7 @@ impl<'a> Watch<'a> {
         };
         for name in names {
             if !self.is_done(&name) {
-                self.follow(name, start);
+                self.follow(name, start, before);
             }
         }
     }

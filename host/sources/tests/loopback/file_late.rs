@@ -15,7 +15,7 @@ use crate::file_rotation::{lines, numbered};
 use crate::support::{Keep, PATIENCE, codecs, messages, start, start_with};
 
 /// What the next process knows of events that were committed.
-fn remembered(events: &[Box<Event>]) -> Codecs {
+pub(crate) fn remembered(events: &[Box<Event>]) -> Codecs {
     remembered_as(events, |origin| origin)
 }
 

@@ -13,6 +13,7 @@
 mod file;
 mod file_content;
 mod file_late;
+mod file_names;
 mod file_patterns;
 mod file_rotation;
 mod file_stress;
