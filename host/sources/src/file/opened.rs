@@ -263,6 +263,7 @@ impl Opened {
             inode: self.inode,
             fingerprint: self.fingerprint,
             offset: self.read_to,
+            tail: self.tail,
             until: Instant::now() + left,
             _slot: Slot::take()?,
             file: self.file,

@@ -15,6 +15,7 @@ use std::time::Instant;
 
 use nix::sys::resource::{Resource, getrlimit};
 
+use super::content;
 use super::fingerprint::Inode;
 
 /// Descriptors held for resting files.
@@ -55,6 +56,8 @@ pub(super) struct Resting {
     pub(super) fingerprint: Option<u128>,
     /// Where reading goes on.
     pub(super) offset: u64,
+    /// The bytes before that.
+    pub(super) tail: Vec<u8>,
     /// When it is given up.
     pub(super) until: Instant,
     pub(super) _slot: Slot,
@@ -73,11 +76,19 @@ pub(super) enum Change {
 }
 
 impl Resting {
+    /// Whether what was read is still there.
+    fn goes_on(&self) -> bool {
+        content::before(&self.file, self.offset).is_ok_and(|now| now.ends_with(&self.tail))
+    }
+
     pub(super) fn look(&self) -> Change {
         let Ok(metadata) = self.file.metadata() else {
             return Change::Over;
         };
-        if metadata.len() > self.offset || metadata.nlink() == 0 {
+        if metadata.len() > self.offset && !self.goes_on() {
+            // Another copy was written over it.
+            Change::Over
+        } else if metadata.len() > self.offset || metadata.nlink() == 0 {
             Change::Stirred
         } else if metadata.len() < self.offset || Instant::now() >= self.until {
             Change::Over

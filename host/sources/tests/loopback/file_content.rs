@@ -99,3 +99,22 @@ fn what_takes_the_place_of_other_content_has_other_identifiers() {
     }
     source.stop();
 }
+
+#[test]
+fn a_copy_written_over_an_older_copy_is_not_taken_for_more_of_that() {
+    let (directory, path) = directory();
+    let copy = directory.path().join("access.log.1");
+    let mut source = start(&following(&path));
+    for round in 0..4 {
+        append(&path, lines(round * 10..(round + 1) * 10 + round));
+        source.events(10 + round);
+        fs::copy(&path, &copy).unwrap();
+        File::create(&path).unwrap();
+        // The copy comes to rest.
+        std::thread::sleep(Duration::from_millis(250));
+        assert!(source.try_events(Duration::from_millis(50)).is_empty());
+    }
+    let (rest, counts) = source.stop();
+    assert!(rest.is_empty());
+    assert_eq!((counts.rejected, counts.lost_bytes), (0, 0));
+}
