@@ -16,7 +16,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant, SystemTime};
 
-use super::fingerprint;
+use super::fingerprint::{self, Inode};
 use super::followed::Registered;
 use super::older::Older;
 use super::open::{self, open_regular};
@@ -68,6 +68,8 @@ pub(super) struct Follower {
     /// A packed file that could not be read to its end: its size and time of
     /// change then, and why.
     failed: Option<((u64, Option<SystemTime>), String)>,
+    /// A file of this name that is read under another one.
+    elsewhere: Option<Inode>,
     /// A file of this name was opened since the start.
     pub(super) had_file: bool,
     _registered: Registered,
@@ -81,7 +83,7 @@ impl Follower {
         registered: Registered,
     ) -> Self {
         Self {
-            older: Older::new(path.clone(), settings),
+            older: Older::new(path.clone(), settings, registered.followed.claims()),
             path,
             standing: Standing::Readable,
             out_of_descriptors: false,
@@ -92,6 +94,7 @@ impl Follower {
             seen: SystemTime::now(),
             next_search: Instant::now(),
             failed: None,
+            elsewhere: None,
             had_file: false,
             _registered: registered,
         }
@@ -122,6 +125,8 @@ impl Follower {
         } else {
             self.turn(sink)
         };
+        let current = self.current.as_ref().map(|current| current.inode);
+        self.older.settle(current);
         match result {
             Ok(progress) => Ok(progress),
             Err(Stop::Closed) => Err(Closed),
@@ -257,6 +262,10 @@ impl Follower {
                     return Ok(());
                 }
                 open::check(metadata)?;
+                if !self.older.claim(named) {
+                    self.tell_read_elsewhere(named);
+                    return Ok(());
+                }
                 let opened = self.open_named(sink);
                 if let Ok(opened) = &opened
                     && opened.inode != named
@@ -278,6 +287,16 @@ impl Follower {
         }
         self.seen = looked;
         Ok(())
+    }
+
+    /// Says once that the file has a reader under another name.
+    fn tell_read_elsewhere(&mut self, inode: Inode) {
+        if self.elsewhere.replace(inode) != Some(inode) {
+            tracing::info!(
+                path = %self.path.display(),
+                "file is read under another name it has or had; it is not read a second time"
+            );
+        }
     }
 
     fn open_named(&self, sink: &LineSink) -> io::Result<Opened> {

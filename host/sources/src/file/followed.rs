@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use super::claims::{Claims, Readers};
 use super::listing::directory_of;
 use super::standing::identity;
 
@@ -24,12 +25,13 @@ pub struct Followed {
     present: Mutex<Option<(Instant, HashSet<u128>)>>,
     /// Files that are gone, and who goes on in a copy of them.
     claimed: Mutex<HashMap<u128, PathBuf>>,
+    readers: Arc<Readers>,
 }
 
 /// Keeps a name followed.
 #[derive(Debug)]
 pub(super) struct Registered {
-    followed: Arc<Followed>,
+    pub(super) followed: Arc<Followed>,
     name: PathBuf,
 }
 
@@ -46,6 +48,11 @@ impl Followed {
             followed: Arc::clone(self),
             name,
         }
+    }
+
+    /// What a new follower reads: nothing yet.
+    pub(super) fn claims(&self) -> Claims {
+        Claims::new(Arc::clone(&self.readers))
     }
 
     /// Whether a name in a directory (with links followed) is.

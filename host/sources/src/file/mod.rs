@@ -6,6 +6,7 @@
 //!   operator says `start = "end"` or a position is known; bytes that were
 //!   overwritten before we saw them are counted;
 //! - whether a stored position still holds is told by the content before it;
+//! - a file has one reader in the process, whatever names it has;
 //! - a file followed under its own name is nobody's older file;
 //! - a path that cannot be read holds up no other, and is reported;
 //! - a record's identifier derives from the file's fingerprint and the
@@ -13,6 +14,7 @@
 //! - reading waits for the pipeline, so nothing is shed.
 
 mod candidates;
+mod claims;
 mod content;
 mod fingerprint;
 mod follow;

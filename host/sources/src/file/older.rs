@@ -8,6 +8,7 @@ use std::time::{Duration, SystemTime};
 
 use sidewatch_event::Origin;
 
+use super::claims::{Claims, Hold};
 use super::fingerprint::{self, Inode};
 use super::open::{self, open_regular};
 use super::opened::{Opened, Read, Stop};
@@ -26,6 +27,8 @@ const RESTING: usize = 4;
 pub(super) struct Older {
     path: PathBuf,
     limit: usize,
+    /// The files of this name that nobody else may read.
+    claims: Claims,
     rotate_wait: Duration,
     /// How long a finished file is kept in sight after its last byte came.
     watch: Duration,
@@ -42,10 +45,11 @@ pub(super) struct Older {
 }
 
 impl Older {
-    pub(super) fn new(path: PathBuf, settings: &FileSettings) -> Self {
+    pub(super) fn new(path: PathBuf, settings: &FileSettings, claims: Claims) -> Self {
         Self {
             path,
             limit: settings.max_line_bytes,
+            claims,
             rotate_wait: Duration::from_millis(settings.rotate_wait_ms),
             watch: Duration::from_secs(settings.rotated_watch_s),
             draining: VecDeque::new(),
@@ -75,6 +79,23 @@ impl Older {
     /// Takes a file that is written under its name no more.
     pub(super) fn push(&mut self, rotated: Opened) {
         self.draining.push_back(rotated);
+    }
+
+    /// Makes this name the one a file is read under; `false` when it is read
+    /// under another.
+    pub(super) fn claim(&mut self, inode: Inode) -> bool {
+        self.claims.claim(inode)
+    }
+
+    /// Lets go of files that are held no more.
+    pub(super) fn settle(&mut self, current: Option<Inode>) {
+        let draining = self.draining.iter().map(|opened| opened.inode);
+        let resting = self.resting.iter().map(|resting| resting.inode);
+        let reading = current.into_iter().chain(draining);
+        let held = reading
+            .map(|inode| (inode, Hold::Reading))
+            .chain(resting.map(|inode| (inode, Hold::InSight)));
+        self.claims.settle(held.collect());
     }
 
     /// Gives back the reader of a file that has its name again: a second one
@@ -177,6 +198,10 @@ impl Older {
                 None => Ok(()),
             };
         }
+        if !self.claims.claim(missed.inode) {
+            // It has another name under which it is read.
+            return Ok(());
+        }
         let opened = match &missed.resume {
             Some(original) => Opened::resume(file, self.limit, original)?,
             None => {
@@ -248,6 +273,8 @@ impl Older {
         let resting = std::mem::take(&mut self.resting);
         for file in resting {
             match file.look() {
+                _ if !self.claims.is_ours(file.inode) => {}
+                Change::Stirred if !self.claims.claim(file.inode) => {}
                 Change::None => self.resting.push_back(file),
                 Change::Over => {}
                 Change::Stirred => self.draining.push_back(Opened::stirred(file, self.limit)?),

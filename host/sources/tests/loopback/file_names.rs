@@ -119,3 +119,69 @@ fn a_log_that_comes_under_a_pattern_and_rotates_at_once_is_read() {
     assert_eq!(all(&mut source), ["a1", "a2", "b1"]);
     assert!(source.stop().0.is_empty());
 }
+
+fn paths(paths: &[&Path]) -> String {
+    let text = "type = \"file\"\npoll_interval_ms = 5\nrotate_wait_ms = 60\n";
+    format!("{text}paths = {paths:?}\n")
+}
+
+#[test]
+fn a_file_that_moves_from_one_name_of_a_pattern_to_another_is_read_once() {
+    let (directory, path) = directory();
+    let other = directory.path().join("other.log");
+    append(&path, "one\n");
+    let mut source = start(&following(&path.with_file_name("*.log")));
+    assert_eq!(source.messages(1), ["one"]);
+    fs::rename(&path, &other).unwrap();
+    append(&other, "two\n");
+    std::thread::sleep(Duration::from_millis(2500));
+    append(&other, "three\n");
+    append(&path, "new\n");
+    assert_eq!(all(&mut source), ["new", "three", "two"]);
+    append(&other, "four\n");
+    append(&path, "five\n");
+    assert_eq!(all(&mut source), ["five", "four"]);
+    assert!(source.stop().0.is_empty());
+}
+
+#[test]
+fn a_file_of_several_names_is_read_once_and_goes_on_under_the_last() {
+    let (directory, path) = directory();
+    let outside = tempfile::tempdir().unwrap();
+    let at = |name: &str| directory.path().join(name);
+    append(&path, "hard 1\n");
+    fs::hard_link(&path, at("hard.log")).unwrap();
+    let target = outside.path().join("target");
+    append(&target, "soft 1\n");
+    symlink(&target, at("soft-a.log")).unwrap();
+    symlink(&target, at("soft-b.log")).unwrap();
+    let mut source = start(&following(&at("*.log")));
+    assert_eq!(all(&mut source), ["hard 1", "soft 1"]);
+    append(&path, "hard 2\n");
+    append(&target, "soft 2\n");
+    assert_eq!(all(&mut source), ["hard 2", "soft 2"]);
+    fs::remove_file(&path).unwrap();
+    append(&at("hard.log"), "hard 3\n");
+    assert_eq!(all(&mut source), ["hard 3"]);
+    append(&at("hard.log"), "hard 4\n");
+    assert_eq!(all(&mut source), ["hard 4"]);
+    assert!(source.stop().0.is_empty());
+}
+
+#[test]
+fn two_sources_that_overlap_read_a_file_once_and_the_second_goes_on_without_the_first() {
+    let (_directory, path) = directory();
+    let kept = codecs(Keep);
+    append(&path, "one\n");
+    let mut first = start_with(&paths(&[&path]), &kept, 100);
+    assert_eq!(first.messages(1), ["one"]);
+    let pattern = path.with_file_name("*.log");
+    let mut second = start_with(&paths(&[&pattern]), &kept, 100);
+    append(&path, "two\n");
+    assert_eq!(first.messages(1), ["two"]);
+    assert!(second.try_events(Duration::from_millis(300)).is_empty());
+    assert!(first.stop().0.is_empty());
+    append(&path, "three\n");
+    assert_eq!(second.messages(1), ["three"]);
+    assert!(second.stop().0.is_empty());
+}
