@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use clap::Args;
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use sidewatch_sources::Secret;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
@@ -54,8 +55,19 @@ pub(crate) struct RunArguments {
     config: PathBuf,
 }
 
+/// Takes as many descriptors as the process may have: followed files, the
+/// journal and connections share them, and shells give few.
+fn take_descriptors() {
+    let raised = getrlimit(Resource::RLIMIT_NOFILE)
+        .and_then(|(_, hard)| setrlimit(Resource::RLIMIT_NOFILE, hard, hard));
+    if let Err(error) = raised {
+        tracing::debug!(%error, "the limit of descriptors stays as it is");
+    }
+}
+
 pub(super) fn run(arguments: &RunArguments) -> Result<u8> {
     let config = ConfigFile::load(&arguments.config)?;
+    take_descriptors();
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
