@@ -78,10 +78,39 @@ pub(super) fn is_surely_rotated_from(path: &Path, name: &OsStr) -> bool {
             || OLD.contains(&mark)
             || PACKED.contains(&mark);
     }
-    infix(base, name).is_some_and(|infix| {
-        infix.starts_with(|one: char| one.is_ascii_digit())
-            && infix.chars().filter(char::is_ascii_digit).count() >= SERIES_DIGITS
-    })
+    infix(base, name).is_some_and(is_date)
+}
+
+/// Whether this begins with a day, or is seconds or more since 1970: an
+/// address or the number of a worker names a log of its own.
+fn is_date(infix: &str) -> bool {
+    let digits = infix.bytes().take_while(u8::is_ascii_digit).count();
+    let (number, rest) = infix.split_at_checked(digits).unwrap_or_default();
+    let day = |year: &str, month: &str, day: &str| {
+        let within = |text: &str, range: std::ops::RangeInclusive<u32>| {
+            text.parse().is_ok_and(|number| range.contains(&number))
+        };
+        within(year, 1970..=2199) && within(month, 1..=12) && within(day, 1..=31)
+    };
+    let split = |number: &str| {
+        let (year, rest) = number.split_at_checked(4)?;
+        let (month, rest) = rest.split_at_checked(2)?;
+        let (of_month, _) = rest.split_at_checked(2)?;
+        Some(day(year, month, of_month))
+    };
+    match number.len() {
+        4 => {
+            let mut parts = rest.split(|one: char| !one.is_ascii_digit()).skip(1);
+            let (month, of_month) = (parts.next(), parts.next());
+            month.zip(of_month).is_some_and(|(month, of_month)| {
+                month.len() == 2 && of_month.len() == 2 && day(number, month, of_month)
+            })
+        }
+        // With a time behind it, or none.
+        8 | 10 | 12 | 14 if split(number).unwrap_or_default() => true,
+        10 | 13 => rest.is_empty() && number.starts_with('1'),
+        _ => false,
+    }
 }
 
 /// What follows `base` and a dot or a hyphen.
@@ -156,6 +185,14 @@ mod tests {
             ("audit-2026-11-20.log.gz", true),
             ("audit.log.internal", false),
             ("audit-1.log", false),
+            ("audit-20261120.log", true),
+            ("audit-20261120-1.log.gz", true),
+            ("audit-20261120150405.log", true),
+            ("audit-2026.11.20.log", true),
+            ("audit-1795219200.log", true),
+            ("audit-192.168.100.200.log", false),
+            ("audit-1048576.log", false),
+            ("audit-10485760.log", false),
             ("audit-security.log", false),
             ("audit.log", false),
         ] {

@@ -108,6 +108,8 @@ impl Older {
         }
         let resting = self.resting.iter().position(|one| one.inode == inode);
         let taken = resting.and_then(|at| self.resting.remove(at));
+        // Another may have taken it up meanwhile.
+        let taken = taken.filter(|_| self.claims.claim(inode));
         taken
             .map(|resting| Opened::stirred(resting, self.limit))
             .transpose()

@@ -185,3 +185,22 @@ fn two_sources_that_overlap_read_a_file_once_and_the_second_goes_on_without_the_
     assert_eq!(second.messages(1), ["three"]);
     assert!(second.stop().0.is_empty());
 }
+
+#[test]
+fn an_address_or_a_large_number_in_a_name_makes_it_no_older_file() {
+    let (directory, _) = directory();
+    let mut names = vec![
+        "host.log",
+        "host-192.168.100.200.log",
+        "worker.log",
+        "worker-1048576.log",
+    ];
+    for name in &names {
+        append(&directory.path().join(name), format!("{name}\n"));
+    }
+    append(&directory.path().join("host-20261120.log"), "history\n");
+    let mut source = start(&following(&directory.path().join("*.log")));
+    names.sort_unstable();
+    assert_eq!(all(&mut source), names);
+    assert!(source.stop().0.is_empty());
+}
