@@ -177,6 +177,8 @@ fn two_sources_that_overlap_read_a_file_once_and_the_second_goes_on_without_the_
     assert_eq!(first.messages(1), ["one"]);
     let pattern = path.with_file_name("*.log");
     let mut second = start_with(&paths(&[&pattern]), &kept, 100);
+    // Time for it to see the file, too.
+    rest();
     append(&path, "two\n");
     assert_eq!(first.messages(1), ["two"]);
     assert!(second.try_events(Duration::from_millis(300)).is_empty());
