@@ -196,6 +196,31 @@ fn a_sink_that_was_taken_out_keeps_what_waits_until_it_is_given_up_and_that_is_t
 }
 
 #[test]
+fn what_was_given_up_stays_given_up_whatever_becomes_of_the_process() {
+    let directory = tempfile::tempdir().unwrap();
+    let directory = directory.path();
+    let sidecar = following(directory).sink("siem", &down()).start();
+    append(directory, 300);
+    sidecar.until("the lines", |metrics| {
+        metrics.sink("up", "delivered") == 300
+    });
+    assert!(sidecar.stop().success());
+    let sidecar = following(directory).start();
+    let given_up = run(directory, &["dlq", "give-up", "CONFIG", "siem"]);
+    sidecar.signal(Signal::SIGKILL);
+    assert_eq!(given_up.out, "300 given up\n", "{}", given_up.err);
+    assert!(!sidecar.stop().success());
+
+    let sidecar = following(directory).start();
+    let waiting = "records wait for it";
+    assert!(!sidecar.log().contains(waiting), "{}", sidecar.log());
+    until("the event", || {
+        (told(directory, "sink siem").get("sink-removed") == Some(&300)).then_some(())
+    });
+    assert!(sidecar.stop().success());
+}
+
+#[test]
 fn keys_and_the_database_are_not_silently_made_anew() {
     let directory = tempfile::tempdir().unwrap();
     let directory = directory.path();

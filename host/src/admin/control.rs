@@ -39,7 +39,7 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// may have stopped the terminal for a moment.
 const READING: Duration = Duration::from_secs(10);
 const WATCHING: Duration = Duration::from_secs(60);
-/// How long the commit of what is offered again may take.
+/// How long the commit of what is offered again or given up may take.
 const COMMIT: Duration = Duration::from_secs(10);
 
 /// What may be asked.
@@ -288,12 +288,7 @@ pub fn answer(store: &Store, request: &ControlRequest) -> Value {
         ControlRequest::List { from, limit, sink } => list(store, *from, *limit, sink.as_deref()),
         ControlRequest::Replay(selection) => replay(store, selection),
         ControlRequest::Purge(selection) => purge(store, selection),
-        ControlRequest::GiveUp { sink } => match lanes::give_up(store, sink) {
-            Some(records) => Ok(json!({ "done": records })),
-            None => Ok(
-                json!({ "error": format!("nothing is kept for a sink `{sink}` that is configured no more; see `sidewatch doctor`") }),
-            ),
-        },
+        ControlRequest::GiveUp { sink } => Ok(give_up(store, sink)),
         ControlRequest::Progress => Ok(progress(store)),
         ControlRequest::Rules(_) | ControlRequest::Tap { .. } => {
             return json!({ "error": "no sidecar runs on this data directory" });
@@ -376,17 +371,39 @@ fn replay(store: &Store, selection: &Selection) -> Result<Value, StoreError> {
             }
         }
         // Removed only when they are in safety elsewhere.
-        let begun = Instant::now();
-        while last.is_some_and(|number| !store.is_offered(number)) {
-            if begun.elapsed() > COMMIT {
-                return Ok(());
-            }
-            std::thread::sleep(Duration::from_millis(5));
+        if !committed(|| last.is_none_or(|number| store.is_offered(number))) {
+            return Ok(());
         }
         done += offered.len();
         letters.remove(&offered)
     })?;
     Ok(json!({ "done": done, "of_unknown_sinks": unknown }))
+}
+
+fn give_up(store: &Store, sink: &str) -> Value {
+    let Some(records) = lanes::give_up(store, sink) else {
+        let error = format!(
+            "nothing is kept for a sink `{sink}` that is configured no more; see `sidewatch doctor`"
+        );
+        return json!({ "error": error });
+    };
+    if !committed(|| store.is_given_up()) {
+        let error = "it is not on the disk yet, which refuses or is slow; should the sidecar end before it is, the records are kept";
+        return json!({ "error": error });
+    }
+    json!({ "done": records })
+}
+
+/// Waits for a commit, but not for ever. Whether it came.
+fn committed(is_done: impl Fn() -> bool) -> bool {
+    let begun = Instant::now();
+    while !is_done() {
+        if begun.elapsed() > COMMIT {
+            return false;
+        }
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    true
 }
 
 fn purge(store: &Store, selection: &Selection) -> Result<Value, StoreError> {

@@ -103,6 +103,8 @@ pub(crate) struct Written {
     sizes: Vec<usize>,
     first: u64,
     progress: Vec<Progress>,
+    /// What was given up by then, if the frames were forced to the disk.
+    given_up: Option<u64>,
 }
 
 impl Worker {
@@ -237,12 +239,16 @@ impl Worker {
         sync: bool,
     ) -> Result<Written, StoreError> {
         self.buffer.clear();
-        let mut written = Written {
-            segment: None,
-            length: 0,
-            sizes: Vec::with_capacity(group.len()),
-            first: self.next,
-            progress: self.shared.lock().progress_to_write(),
+        let mut written = {
+            let state = self.shared.lock();
+            Written {
+                segment: None,
+                length: 0,
+                sizes: Vec::with_capacity(group.len()),
+                first: self.next,
+                progress: state.progress_to_write(),
+                given_up: sync.then_some(state.given_up),
+            }
         };
         let replay_from = self.replay_from();
         if self.journal.needs_segment(self.segment_bytes) {
@@ -346,6 +352,9 @@ impl Worker {
             state.last = sequence - 1;
         }
         self.shared.carried.store(self.carried, Ordering::Release);
+        if let Some(given_up) = written.given_up {
+            self.shared.given_up.store(given_up, Ordering::Release);
+        }
         self.shared.committed.send_replace(sequence - 1);
         for receipt in receipts.into_iter().filter(|receipt| *receipt > 0) {
             (self.on_commit)(receipt);
@@ -397,16 +406,18 @@ impl Worker {
     /// Writes down how far the sinks came, if that is news, with what is
     /// offered again.
     pub(crate) fn note_progress(&mut self, sync: bool) -> Result<(), StoreError> {
-        let (news, carried) = {
+        let (news, awaited, carried) = {
             let mut state = self.shared.lock();
             let news = std::mem::take(&mut state.progress_changed);
-            (news, std::mem::take(&mut state.carried))
+            let given_up = self.shared.given_up.load(Ordering::Acquire);
+            let awaited = state.given_up > given_up || !state.carried.is_empty();
+            (news, awaited, std::mem::take(&mut state.carried))
         };
-        if !news && !sync && carried.is_empty() {
+        // Somebody waits for it to be in safety.
+        let sync = sync || awaited;
+        if !news && !sync {
             return Ok(());
         }
-        // Whoever asked for it gives up its own copy then.
-        let sync = sync || !carried.is_empty();
         let count = carried.len() as u64;
         let mut group = vec![Box::new(Batch::of(carried, 0))];
         match self.attempt(&group, sync) {

@@ -23,6 +23,7 @@ mod checkpoint;
 mod commit;
 mod dead_letters;
 mod error;
+mod found;
 mod frame;
 mod full;
 mod index;

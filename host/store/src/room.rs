@@ -94,6 +94,7 @@ pub(crate) fn give_up(shared: &Shared, sink: usize) -> u64 {
     let waiting = progress.waiting();
     progress.lost.add(LossReason::SinkRemoved, waiting);
     state.progress_changed = true;
+    state.given_up += 1;
     pass_to_end(&mut state, sink);
     waiting
 }

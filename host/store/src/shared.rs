@@ -62,6 +62,8 @@ pub(crate) struct State {
     /// By sink, records it gets once more: by hand, or because they were
     /// offered again while it had them in its hands and finished them.
     pub(crate) again: Vec<u64>,
+    /// How often what was left of a sink was given up.
+    pub(crate) given_up: u64,
     /// By sink, what is to be said of its losses in the log.
     pub(crate) losses: Vec<Losses>,
 }
@@ -93,6 +95,8 @@ pub(crate) struct Shared {
     pub(crate) applied: AtomicU64,
     /// Records that were offered again and are committed.
     pub(crate) carried: AtomicU64,
+    /// How many times of giving up are committed.
+    pub(crate) given_up: AtomicU64,
     pub(crate) commits: AtomicU64,
     pub(crate) commit_nanoseconds: AtomicU64,
     pub(crate) blocked: AtomicBool,

@@ -1,30 +1,28 @@
 //! Opening and ending a store.
 
-use std::collections::{HashMap, HashSet, VecDeque};
+use std::collections::{HashSet, VecDeque};
 use std::os::unix::fs::DirBuilderExt;
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use std::thread::JoinHandle;
 
-use sidewatch_event::{Delivery, Origin};
-use tokio::sync::watch;
+use sidewatch_event::Delivery;
 
 use crate::batch::{Batch, Outgoing, Scratch, StoredState};
 use crate::checkpoint::{self, Change, Step};
 use crate::commit::{Committer, OnCommit, Worker};
 use crate::dead_letters::DeadLetters;
 use crate::error::{StoreError, at};
+use crate::found::{Found, share};
 use crate::index::Index;
 use crate::journal::Journal;
 use crate::lock::DirectoryLock;
 use crate::outbox::Outbox;
-use crate::progress::{Policy, Progress, WhenFull};
-use crate::recovery::{self, Recovered, Sinks};
-use crate::reserve::Reserve;
+use crate::progress::{Policy, Progress};
+use crate::recovery::{self, Recovered};
 use crate::room;
-use crate::segment;
-use crate::shared::{Shared, State};
+use crate::shared::Shared;
 
 /// Batches that may wait to be committed.
 const WAITING: usize = 8;
@@ -101,106 +99,45 @@ impl Store {
         if settings.sinks.len() > recovery::MOST_SINKS {
             return Err(StoreError::TooManySinks(settings.sinks.len()));
         }
-        let directory = settings.directory;
+        let StoreSettings {
+            directory,
+            segment_bytes,
+            window_bytes,
+            sinks,
+            left_bytes,
+        } = settings;
         let mut builder = std::fs::DirBuilder::new();
         builder.recursive(true).mode(0o700);
         builder.create(&directory).map_err(at("make", &directory))?;
         let lock = DirectoryLock::take(&directory)?;
-        let mut segments = segment::list(&directory)?;
-        let begins_anew = Index::refuse_lost(&directory, !segments.is_empty())?;
-        let mut reserve = Reserve::given_up(&directory);
-        let (index, damaged_database) = Index::open(&directory)?;
-        let index = Arc::new(index);
-        if let Err(error) = reserve.take() {
-            tracing::debug!(%error, "the disk is full at the start");
-        }
-        recovery::cut_torn_group(&directory, &mut segments)?;
-        let mut scanned = recovery::scan(&directory, &segments)?;
-        let applied = index.applied()?;
-        let missing_frames = applied.saturating_sub(scanned.last);
-        if missing_frames > 0 {
-            // The end of the journal is gone. The states know lines of it, so
-            // those must not be read again.
-            let known = index.positions()?.into_iter();
-            scanned
-                .positions
-                .extend(known.map(|position| (position.file, position)));
-        }
-        let needed = scanned.summary.replay_from.saturating_sub(1);
-        let behind = match begins_anew || damaged_database.is_some() {
-            true => 0,
-            false => needed.saturating_sub(applied),
-        };
-        // A number used before is never used again, not even one that was
-        // written and lost.
-        let newest = segments.last().map_or(0, |segment| segment.first);
-        let next = scanned.last.max(applied).max(newest) + 1;
-        let names: Vec<_> = settings
-            .sinks
-            .iter()
-            .map(|sink| sink.name.as_str())
-            .collect();
-        let Sinks {
-            progress,
-            left,
-            given_up,
-        } = recovery::assign_progress(&scanned.summary, &names, next);
-        let configured = settings.sinks.len();
-        let removed_sinks = left
-            .iter()
-            .cloned()
-            .zip(progress.iter().skip(configured).map(Progress::waiting))
-            .collect();
-        let mut policies = settings.sinks;
-        policies.extend(left.into_iter().map(|name| Policy {
-            name,
-            max_bytes: settings.left_bytes,
-            when_full: WhenFull::DropOldest,
-        }));
-        let shared = Arc::new(Shared {
-            directory: directory.clone(),
-            policies,
-            configured,
-            state: Mutex::new(State {
-                window_from: next,
-                last: next - 1,
-                given: vec![Default::default(); progress.len()],
-                losses: vec![Default::default(); progress.len()],
-                again: vec![0; progress.len()],
-                progress,
-                segments: segments.into(),
-                ..State::default()
-            }),
-            committed: watch::Sender::new(next - 1),
-            closing: AtomicBool::new(false),
-            closed: AtomicBool::new(false),
-            applied: AtomicU64::new(applied),
-            carried: AtomicU64::new(0),
-            commits: AtomicU64::new(0),
-            commit_nanoseconds: AtomicU64::new(0),
-            blocked: AtomicBool::new(false),
-            disk_full: AtomicBool::new(false),
-            bringing_up: Mutex::new(()),
-            trouble: Mutex::new(None),
-        });
+        let mut found = Found::in_directory(&directory)?;
+        let (shared, removed_sinks, given_up) =
+            share(directory.clone(), sinks, left_bytes, &mut found);
         let (batches, waiting) = mpsc::sync_channel(WAITING);
         let (ask, checkpoints) = mpsc::sync_channel(WAITING);
-        let parked: VecDeque<_> = scanned
-            .parked
-            .iter()
+        let Found {
+            index,
+            reserve,
+            scanned,
+            damaged_database,
+            missing_frames,
+            behind,
+            next,
+            ..
+        } = found;
+        let parked = scanned.parked.iter();
+        let parked: VecDeque<_> = parked
             .map(|(sequence, half)| (*sequence, half.event.id))
             .collect();
-        let positions: HashMap<u128, (Origin, u64)> = scanned
-            .positions
-            .iter()
-            .map(|(file, position)| (*file, (*position, 0)))
-            .collect();
+        let positions = scanned.positions.iter();
         let worker = Worker {
             shared: Arc::clone(&shared),
             journal: Journal::new(&directory),
-            segment_bytes: settings.segment_bytes,
-            window_bytes: settings.window_bytes,
-            positions,
+            segment_bytes,
+            window_bytes,
+            positions: positions
+                .map(|(file, position)| (*file, (*position, 0)))
+                .collect(),
             live: parked.iter().map(|(_, id)| *id).collect::<HashSet<_>>(),
             parked,
             checkpoints: ask,
@@ -316,7 +253,8 @@ impl Store {
     }
 
     /// Gives up what is kept for a sink that is configured no more. How many
-    /// records that were; none when there is no such sink.
+    /// records that were; none when there is no such sink. It holds for good
+    /// when [`Store::is_given_up`] says so.
     #[must_use]
     pub fn give_up_left(&self, sink: &str) -> Option<u64> {
         let policies = self.shared.policies.iter();
@@ -324,6 +262,13 @@ impl Store {
             .skip(self.shared.configured)
             .position(|policy| policy.name == sink)?;
         Some(room::give_up(&self.shared, self.shared.configured + found))
+    }
+
+    /// Whether everything that was given up so far is committed as such.
+    #[must_use]
+    pub fn is_given_up(&self) -> bool {
+        let asked = self.shared.lock().given_up;
+        self.shared.given_up.load(Ordering::Acquire) >= asked
     }
 
     /// The numbers of the sinks, those that are configured no more at the end.
