@@ -50,9 +50,8 @@ fn beside(path: &Path, series: bool, sink: &LineSink) -> io::Result<Vec<Candidat
         .iter()
         .flat_map(|beginning| listing.beginning_with(beginning))
         .filter(|name| is_rotated_from(path, name, &["gz"]));
-    let of_series = listing
-        .all()
-        .filter(|name| series && is_of_series(path, name));
+    let of_series = series.then(|| listing.all()).into_iter().flatten();
+    let of_series = of_series.filter(|name| is_of_series(path, name));
     let names = rotated.chain(of_series);
     Ok(names
         .filter(|name| !sink.followed.contains(&listing.canonical, name))

@@ -62,7 +62,10 @@ pub(super) struct Follower {
     older: Older,
     /// What the name means in this round.
     named: Option<(SystemTime, io::Result<Metadata>)>,
-    /// When the name was last seen to mean the file we hold.
+    /// That file was seen empty, and nothing of it was read.
+    empty: bool,
+    /// When the name was last seen to mean the file we hold, or when that was
+    /// first seen empty.
     seen: SystemTime,
     next_search: Instant,
     /// A packed file that could not be read to its end: its size and time of
@@ -91,6 +94,7 @@ impl Follower {
             start,
             current: None,
             named: None,
+            empty: false,
             seen: SystemTime::now(),
             next_search: Instant::now(),
             failed: None,
@@ -246,11 +250,21 @@ impl Follower {
         }
         match &mut self.current {
             Some(current) => {
-                if current.was_cut(metadata)? {
-                    self.recover_cut(sink)?;
-                }
-                if self.older.is_lost() {
+                let was_cut = current.was_cut(metadata)?;
+                let was_empty = self.empty;
+                self.empty = current.is_untouched() && metadata.len() == 0;
+                if self.empty {
+                    // It may be written and cut between two looks, as often as
+                    // it likes: copies made since now hold all that.
+                    return self.search_if_lost(sink);
+                } else if was_empty {
                     self.search(sink)?;
+                } else if was_cut {
+                    self.recover_cut(sink)?;
+                    // It may have been cut again since the last look.
+                    self.search(sink)?;
+                } else {
+                    self.search_if_lost(sink)?;
                 }
             }
             None => {
@@ -258,7 +272,7 @@ impl Follower {
                     // The name means a file again that it meant before.
                     self.current = Some(taken);
                     self.search(sink)?;
-                    self.seen = looked;
+                    self.saw(looked);
                     return Ok(());
                 }
                 open::check(metadata)?;
@@ -285,7 +299,22 @@ impl Follower {
                 self.had_file = true;
             }
         }
-        self.seen = looked;
+        self.saw(looked);
+        Ok(())
+    }
+
+    /// The name was seen to mean the file we hold. What came into being since
+    /// the time before is looked at once more while that is undecided.
+    fn saw(&mut self, looked: SystemTime) {
+        if !self.older.is_lost() {
+            self.seen = looked;
+        }
+    }
+
+    fn search_if_lost(&mut self, sink: &LineSink) -> Result<(), Stop> {
+        if self.older.is_lost() {
+            self.search(sink)?;
+        }
         Ok(())
     }
 
@@ -326,37 +355,53 @@ impl Follower {
     }
 
     fn rotate_away(&mut self) {
-        if let Some(current) = self.current.take() {
-            self.older.push(current.rotated());
-        }
+        self.empty = false;
+        self.older.extend(self.current.take().map(Opened::rotated));
     }
 
     /// The file was cut: goes on in its copy if there is one, then at the
     /// file's beginning.
     fn recover_cut(&mut self, sink: &LineSink) -> Result<(), Stop> {
         let copies = siblings::copies(&self.path, self.seen, sink)?;
-        let Some(mut old) = self.current.take() else {
+        let Some(current) = &mut self.current else {
             return Ok(());
         };
-        let mut plain = copies.iter().filter(|copy| !copy.packed);
-        if plain.any(|copy| old.switch_to_copy(&copy.path).unwrap_or(false)) {
-            self.older.push(old);
-        } else if let Some(packed) = packed_copy(&old, &copies) {
+        for copy in copies.iter().filter(|copy| !copy.packed) {
+            if current.switch_to_copy(&copy.path)? {
+                self.older.extend(self.current.take());
+                return self.begin_anew(sink);
+            }
+        }
+        let mut unread = current.unread();
+        if let Some(packed) = packed_copy(current, &copies)? {
+            let from = current.position();
             self.older.drain_all(sink)?;
             let file = open_regular(packed)?;
-            packed::read_as(file, packed, self.limit, sink, old.position())?;
-        } else {
-            let unread = old.unread();
-            add(&sink.records.intake.counters().lost_bytes, unread);
-            tracing::warn!(
-                path = %self.path.display(),
-                lost_bytes = unread,
-                "file was cut and no copy of it was found; what was not read is lost, at least these bytes and what came since the last look"
-            );
-            old.restart();
-            self.current = Some(old);
-            return Ok(());
+            self.current = None;
+            match packed::read_as(file, packed, self.limit, sink, from) {
+                Err(Stop::Failed(error)) => {
+                    tracing::warn!(path = %packed.display(), %error, "the copy of a file that was cut is damaged");
+                    let read = sink.positions.load(from.file).map_or(0, |now| now.end);
+                    unread = unread.saturating_sub(read.saturating_sub(from.end));
+                }
+                read => return read.and_then(|()| self.begin_anew(sink)),
+            }
         }
+        add(&sink.records.intake.counters().lost_bytes, unread);
+        tracing::warn!(
+            path = %self.path.display(),
+            lost_bytes = unread,
+            "file was cut and no copy of it was found; what was not read is lost, at least these bytes and what came since the last look"
+        );
+        match &mut self.current {
+            Some(current) => current.restart(),
+            None => self.begin_anew(sink)?,
+        }
+        Ok(())
+    }
+
+    /// Reads the file from its beginning.
+    fn begin_anew(&mut self, sink: &LineSink) -> Result<(), Stop> {
         let there = |_| Ok(true);
         let start = Start::Beginning;
         self.current = Some(Opened::open(&self.path, self.limit, start, sink, there)?);
@@ -365,14 +410,14 @@ impl Follower {
 }
 
 /// The packed copy that begins like the file we read.
-fn packed_copy<'a>(old: &Opened, copies: &'a [Missed]) -> Option<&'a Path> {
-    let head = old.fingerprint().map(fingerprint::head)?;
-    copies
-        .iter()
-        .filter(|copy| copy.packed)
-        .find(|copy| {
-            let identity = identity(&copy.path, true).ok().flatten();
-            identity.map(fingerprint::head) == Some(head)
-        })
-        .map(|copy| copy.path.as_path())
+fn packed_copy<'a>(old: &Opened, copies: &'a [Missed]) -> io::Result<Option<&'a Path>> {
+    let Some(head) = old.fingerprint().map(fingerprint::head) else {
+        return Ok(None);
+    };
+    for copy in copies.iter().filter(|copy| copy.packed) {
+        if identity(&copy.path, true)?.map(fingerprint::head) == Some(head) {
+            return Ok(Some(&copy.path));
+        }
+    }
+    Ok(None)
 }

@@ -38,8 +38,10 @@ impl Listing {
         let from = self
             .names
             .partition_point(|name| name.as_bytes() < beginning.as_bytes());
-        self.all()
-            .skip(from)
+        let after = self.names.get(from..).unwrap_or_default();
+        after
+            .iter()
+            .map(OsString::as_os_str)
             .take_while(move |name| name.as_bytes().starts_with(beginning.as_bytes()))
     }
 

@@ -40,7 +40,8 @@ pub(super) struct Older {
     absent: Option<SystemTime>,
     /// Rotated files were looked for since the start.
     searched: bool,
-    /// Files moved while they waited for their turn.
+    /// Files moved while they waited for their turn, or may be copies that are
+    /// just being made.
     search_again: bool,
 }
 
@@ -77,8 +78,8 @@ impl Older {
     }
 
     /// Takes a file that is written under its name no more.
-    pub(super) fn push(&mut self, rotated: Opened) {
-        self.draining.push_back(rotated);
+    pub(super) fn extend(&mut self, rotated: Option<Opened>) {
+        self.draining.extend(rotated);
     }
 
     /// Makes this name the one a file is read under; `false` when it is read
@@ -108,8 +109,8 @@ impl Older {
         }
         let resting = self.resting.iter().position(|one| one.inode == inode);
         let taken = resting.and_then(|at| self.resting.remove(at));
-        // Another may have taken it up meanwhile.
-        let taken = taken.filter(|_| self.claims.claim(inode));
+        // Another may have taken it up meanwhile, or written it anew.
+        let taken = taken.filter(|resting| self.claims.claim(inode) && resting.goes_on());
         taken
             .map(|resting| Opened::stirred(resting, self.limit))
             .transpose()
@@ -141,9 +142,9 @@ impl Older {
             absent: self.absent,
         };
         let found = siblings::unread(&self.path, &look, sink)?;
-        self.missed.extend(found);
+        self.missed.extend(found.missed);
         self.searched = true;
-        self.search_again = false;
+        self.search_again = found.undecided;
         Ok(())
     }
 

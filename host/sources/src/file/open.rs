@@ -1,13 +1,57 @@
 //! Opens regular files, and nothing else: a pipe would hold the thread until
 //! somebody writes to it, a device may do anything.
+//!
+//! Followed files keep open what they are read from, and there may be
+//! thousands. They leave a part of what the process may open to others: with
+//! no descriptor for its next file the journal could not be written, and
+//! everything would wait.
 
 use std::fs::{File, FileType, Metadata, OpenOptions};
 use std::io;
 use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
 use std::path::Path;
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use nix::errno::Errno;
 use nix::fcntl::OFlag;
+use nix::sys::resource::{Resource, getrlimit};
+
+/// Files that are held open to be read.
+static HELD: AtomicUsize = AtomicUsize::new(0);
+
+/// Descriptors left to the store, connections and everybody else, but never
+/// more than half of them.
+const FOR_OTHERS: u64 = 128;
+
+/// Descriptors the process may have.
+pub(super) fn descriptors() -> u64 {
+    static LIMIT: OnceLock<u64> = OnceLock::new();
+    *LIMIT.get_or_init(|| getrlimit(Resource::RLIMIT_NOFILE).map_or(256, |(soft, _)| soft))
+}
+
+/// The right to keep a followed file open.
+#[derive(Debug)]
+pub(super) struct Permit(());
+
+impl Permit {
+    /// # Errors
+    /// As if no descriptor were left, when others need those that are.
+    pub(super) fn take() -> io::Result<Self> {
+        let limit = descriptors();
+        let room = usize::try_from(limit - FOR_OTHERS.min(limit / 2)).unwrap_or(usize::MAX);
+        let more = |held: usize| (held < room).then_some(held + 1);
+        HELD.fetch_update(Ordering::Relaxed, Ordering::Relaxed, more)
+            .map(|_| Self(()))
+            .map_err(|_| Errno::EMFILE.into())
+    }
+}
+
+impl Drop for Permit {
+    fn drop(&mut self) {
+        HELD.fetch_sub(1, Ordering::Relaxed);
+    }
+}
 
 /// Opens a regular file.
 ///
@@ -23,6 +67,17 @@ pub(super) fn open_regular(path: &Path) -> io::Result<File> {
         .open(path)?;
     check(&file.metadata()?)?;
     Ok(file)
+}
+
+/// Opens a regular file, if there is one that can be read.
+///
+/// # Errors
+/// No descriptor is left, which says nothing about the file.
+pub(super) fn open_if_readable(path: &Path) -> io::Result<Option<File>> {
+    match open_regular(path) {
+        Err(error) if is_out_of_descriptors(&error) => Err(error),
+        opened => Ok(opened.ok()),
+    }
 }
 
 /// Refuses what is no regular file, and says what it is.

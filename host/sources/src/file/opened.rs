@@ -9,7 +9,7 @@ use std::time::{Duration, Instant, SystemTime};
 use sidewatch_event::{Field, Origin};
 
 use super::fingerprint::{self, Inode, read_at};
-use super::open::open_regular;
+use super::open::{Permit, is_out_of_descriptors, open_regular};
 use super::resting::{Resting, Slot};
 use super::whence::{self, Whence};
 use super::{LineSink, Start, content};
@@ -59,6 +59,7 @@ pub(super) enum Read {
 
 pub(super) struct Opened {
     file: File,
+    permit: Permit,
     pub(super) inode: Inode,
     lines: LineBuffer,
     limit: usize,
@@ -87,15 +88,20 @@ impl Opened {
         sink: &LineSink,
         is_there: impl Fn(u128) -> io::Result<bool>,
     ) -> io::Result<Self> {
+        let permit = Permit::take()?;
         let file = open_regular(path)?;
         let metadata = file.metadata()?;
         let known = whence::position(path, &file, &metadata, sink, is_there)?;
         match (known, start) {
-            (Whence::Read(position), _) => Self::at(file, limit, Some(position.file), position.end),
-            (Whence::New(fingerprint), Start::End) => {
-                Self::at(file, limit, fingerprint, metadata.len())
+            (Whence::Read(position), _) => {
+                Self::at(file, permit, limit, Some(position.file), position.end)
             }
-            (Whence::New(fingerprint), Start::Beginning) => Self::at(file, limit, fingerprint, 0),
+            (Whence::New(fingerprint), Start::End) => {
+                Self::at(file, permit, limit, fingerprint, metadata.len())
+            }
+            (Whence::New(fingerprint), Start::Beginning) => {
+                Self::at(file, permit, limit, fingerprint, 0)
+            }
         }
     }
 
@@ -106,15 +112,29 @@ impl Opened {
         if original.end >= length || !content::goes_on(&file, length, original)? {
             return Ok(None);
         }
-        Self::at(file, limit, Some(original.file), original.end).map(Some)
+        let permit = Permit::take()?;
+        Self::at(file, permit, limit, Some(original.file), original.end).map(Some)
     }
 
     /// Goes on in a file that was looked at only.
     pub(super) fn stirred(resting: Resting, limit: usize) -> io::Result<Self> {
-        Self::at(resting.file, limit, resting.fingerprint, resting.offset)
+        let Resting {
+            file,
+            permit,
+            fingerprint,
+            offset,
+            ..
+        } = resting;
+        Self::at(file, permit, limit, fingerprint, offset)
     }
 
-    fn at(file: File, limit: usize, fingerprint: Option<u128>, offset: u64) -> io::Result<Self> {
+    fn at(
+        file: File,
+        permit: Permit,
+        limit: usize,
+        fingerprint: Option<u128>,
+        offset: u64,
+    ) -> io::Result<Self> {
         let metadata = file.metadata()?;
         let tail = content::before(&file, offset)?;
         Ok(Self {
@@ -128,6 +148,7 @@ impl Opened {
             splits_line: content::splits_line(&file, offset)?,
             last_read: Instant::now(),
             file,
+            permit,
         })
     }
 
@@ -267,6 +288,7 @@ impl Opened {
             until: Instant::now() + left,
             _slot: Slot::take()?,
             file: self.file,
+            permit: self.permit,
         })
     }
 
@@ -321,9 +343,25 @@ impl Opened {
         self.splits_line = false;
     }
 
+    /// Whether nothing of the file was read yet.
+    pub(super) fn is_untouched(&self) -> bool {
+        self.read_to == 0
+    }
+
     /// Goes on in a copy that was made before the file was cut, if `path` is
-    /// one: it must continue exactly what was read.
+    /// one: it must continue exactly what was read. One that cannot be read is
+    /// none.
+    ///
+    /// # Errors
+    /// No descriptor is left, which says nothing about the copy.
     pub(super) fn switch_to_copy(&mut self, path: &Path) -> io::Result<bool> {
+        match self.try_copy(path) {
+            Err(error) if !is_out_of_descriptors(&error) => Ok(false),
+            switched => switched,
+        }
+    }
+
+    fn try_copy(&mut self, path: &Path) -> io::Result<bool> {
         let copy = open_regular(path)?;
         let metadata = copy.metadata()?;
         let is_copy =

@@ -13,10 +13,9 @@ use std::sync::OnceLock;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 
-use nix::sys::resource::{Resource, getrlimit};
-
 use super::content;
 use super::fingerprint::Inode;
+use super::open::{self, Permit};
 
 /// Descriptors held for resting files.
 static HELD: AtomicUsize = AtomicUsize::new(0);
@@ -32,10 +31,8 @@ impl Slot {
     /// None when there are too many resting files.
     pub(super) fn take() -> Option<Self> {
         static ROOM: OnceLock<usize> = OnceLock::new();
-        let room = *ROOM.get_or_init(|| {
-            let (soft, _) = getrlimit(Resource::RLIMIT_NOFILE).unwrap_or((256, 256));
-            usize::try_from((soft / 4).min(MOST)).unwrap_or(64)
-        });
+        let room = *ROOM
+            .get_or_init(|| usize::try_from((open::descriptors() / 4).min(MOST)).unwrap_or(64));
         let more = |held: usize| (held < room).then_some(held + 1);
         HELD.fetch_update(Ordering::Relaxed, Ordering::Relaxed, more)
             .ok()
@@ -52,6 +49,7 @@ impl Drop for Slot {
 /// A rotated file that is only looked at.
 pub(super) struct Resting {
     pub(super) file: File,
+    pub(super) permit: Permit,
     pub(super) inode: Inode,
     pub(super) fingerprint: Option<u128>,
     /// Where reading goes on.
@@ -77,7 +75,7 @@ pub(super) enum Change {
 
 impl Resting {
     /// Whether what was read is still there.
-    fn goes_on(&self) -> bool {
+    pub(super) fn goes_on(&self) -> bool {
         content::before(&self.file, self.offset).is_ok_and(|now| now.ends_with(&self.tail))
     }
 

@@ -17,7 +17,7 @@ use super::LineSink;
 use super::candidates::{Candidate, candidates};
 use super::fingerprint::Inode;
 use super::opened::Stop;
-use super::standing::{Present, Standing, identity, standing};
+use super::standing::{Present, Standing, identity, is_beginning_of, standing};
 
 /// Most copies looked into when a file was cut.
 const MOST_COPIES: usize = 64;
@@ -51,12 +51,20 @@ pub(super) struct Missed {
     pub(super) resume: Option<Origin>,
 }
 
-/// Rotated files with unread lines, oldest first.
+/// What was found beside a followed name.
+pub(super) struct Unread {
+    /// Rotated files with unread lines, oldest first.
+    pub(super) missed: Vec<Missed>,
+    /// A file may be a copy that is just being made: look again.
+    pub(super) undecided: bool,
+}
+
+/// Looks for rotated files with unread lines.
 ///
 /// # Errors
 /// The directory cannot be read, descriptors run out, or it is time to end:
 /// nothing is known then.
-pub(super) fn unread(path: &Path, look: &Look<'_>, sink: &LineSink) -> Result<Vec<Missed>, Stop> {
+pub(super) fn unread(path: &Path, look: &Look<'_>, sink: &LineSink) -> Result<Unread, Stop> {
     let since = look.since.checked_sub(SLACK).unwrap_or(look.since);
     let mut found = candidates(path, look.held.clone(), sink)?;
     found.retain(|candidate| look.thorough || candidate.modified >= since);
@@ -86,6 +94,13 @@ pub(super) fn unread(path: &Path, look: &Look<'_>, sink: &LineSink) -> Result<Ve
     if look.thorough {
         tell_history(path, &found, &standings, last_known, look);
     }
+    let mut undecided = false;
+    for (candidate, standing) in found.iter().zip(&mut standings) {
+        if matches!(standing, Standing::Unknown) && !look.thorough && is_begun(candidate, path)? {
+            undecided = true;
+            *standing = Standing::Known(u64::MAX);
+        }
+    }
     let missed = found
         .into_iter()
         .zip(standings)
@@ -105,7 +120,18 @@ pub(super) fn unread(path: &Path, look: &Look<'_>, sink: &LineSink) -> Result<Ve
             };
             Some(candidate.missed(resume))
         });
-    Ok(missed.collect())
+    Ok(Unread {
+        missed: missed.collect(),
+        undecided,
+    })
+}
+
+/// Whether a file may be a copy of the followed one that is just being made:
+/// it holds no more than that one begins with.
+fn is_begun(candidate: &Candidate, path: &Path) -> io::Result<bool> {
+    let age = SystemTime::now().duration_since(candidate.modified);
+    let is_young = age.map_or(true, |age| age < SLACK);
+    Ok(is_young && !candidate.packed && is_beginning_of(path, candidate)?)
 }
 
 /// Whether a file nothing is known of came after one that was read, or after

@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 use sidewatch_event::Origin;
 
 use super::candidates::Candidate;
-use super::open::{is_out_of_descriptors, open_regular};
+use super::open::{is_out_of_descriptors, open_if_readable, open_regular};
 use super::{LineSink, content, fingerprint, whence};
 use crate::replay::unpack;
 
@@ -93,10 +93,9 @@ fn begun_within_line(candidate: &Candidate, sink: &LineSink) -> io::Result<Optio
     if candidate.packed {
         return Ok(None);
     }
-    match open_regular(&candidate.path) {
-        Err(error) if is_out_of_descriptors(&error) => Err(error),
-        Err(_) => Ok(None),
-        Ok(file) => whence::begun_within_line(&file, &file.metadata()?, sink),
+    match open_if_readable(&candidate.path)? {
+        None => Ok(None),
+        Some(file) => whence::begun_within_line(&file, &file.metadata()?, sink),
     }
 }
 
@@ -131,10 +130,8 @@ fn standing_of_copy(
             },
         );
     }
-    let file = match open_regular(&candidate.path) {
-        Err(error) if is_out_of_descriptors(&error) => return Err(error),
-        Err(_) => return Ok(Standing::Unknown),
-        Ok(file) => file,
+    let Some(file) = open_if_readable(&candidate.path)? else {
+        return Ok(Standing::Unknown);
     };
     let mut best: Option<&Origin> = None;
     for one in alike {
@@ -157,12 +154,22 @@ fn standing_of_copy(
     })
 }
 
+/// Whether a file has nothing to show, or no more than what the one of that
+/// name begins with.
+pub(super) fn is_beginning_of(name: &Path, candidate: &Candidate) -> io::Result<bool> {
+    if candidate.length == 0 {
+        return Ok(true);
+    }
+    match open_if_readable(&candidate.path)? {
+        None => Ok(false),
+        Some(file) => begins(name, &file, candidate.length),
+    }
+}
+
 /// Whether a file is no more than the beginning of the one of that name.
 fn begins(name: &Path, file: &File, length: u64) -> io::Result<bool> {
-    let whole = match open_regular(name) {
-        Err(error) if is_out_of_descriptors(&error) => return Err(error),
-        Err(_) => return Ok(false),
-        Ok(whole) => whole,
+    let Some(whole) = open_if_readable(name)? else {
+        return Ok(false);
     };
     Ok(whole.metadata()?.len() >= length
         && content::before(&whole, length)? == content::before(file, length)?)

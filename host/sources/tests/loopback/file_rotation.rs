@@ -90,6 +90,46 @@ fn a_rotated_files_last_line_without_its_end_is_not_lost() {
     assert_complete(&mut source, 2);
 }
 
+/// As logrotate does with `copytruncate`: the copies made before move on.
+fn copy_and_truncate(path: &Path) {
+    let copy = |number: usize| numbered(path, &format!(".{number}"));
+    for number in (1..5).rev().filter(|number| copy(*number).exists()) {
+        fs::rename(copy(number), copy(number + 1)).unwrap();
+    }
+    fs::copy(path, copy(1)).unwrap();
+    let file = fs::File::options().write(true).open(path).unwrap();
+    file.set_len(0).unwrap();
+}
+
+#[test]
+fn a_file_cut_several_times_between_two_looks_is_read_from_all_its_copies() {
+    for begun in [true, false] {
+        let (_directory, path) = directory();
+        let first = if begun { 10 } else { 0 };
+        append(&path, lines(0..first));
+        let mut source = start(&following(&path).replace("= 5\n", "= 300\n"));
+        source.until(|counts| counts.received == first as u64);
+        std::thread::sleep(Duration::from_millis(400));
+        // All of this happens between two looks.
+        for round in 0..3 {
+            append(&path, lines(first + round * 10..first + round * 10 + 10));
+            copy_and_truncate(&path);
+            // Which copy is older is told by its time.
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        if begun {
+            append(&path, lines(first + 30..first + 32));
+        } else {
+            // It is seen empty before anything else comes.
+            std::thread::sleep(Duration::from_millis(700));
+            append(&path, lines(first + 30..first + 32));
+        }
+        assert_complete(&mut source, first + 32);
+        let (rest, counts) = source.stop();
+        assert_eq!((rest.len(), counts.lost_bytes), (0, 0));
+    }
+}
+
 #[test]
 fn copy_and_truncate_loses_nothing_while_the_copy_is_there() {
     let (_directory, path) = directory();
