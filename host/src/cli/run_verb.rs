@@ -183,11 +183,8 @@ fn summarise(config: &ConfigFile, pipeline: &Pipeline) {
     for (name, _) in &pipeline.status.sinks {
         terminal::note(&format!("sink       {name}"));
     }
-    for (path, first, second) in followed_twice(config) {
-        terminal::note(&format!(
-            "warning    {} is followed by source {first} and by source {second}: its lines are taken twice, and a restart may lose some; follow it once",
-            path.display()
-        ));
+    for twice in followed_twice(config) {
+        terminal::note(&format!("warning    {twice}"));
     }
     if config.sinks.is_empty() {
         terminal::note("warning    no sink is configured: findings go nowhere");

@@ -5,7 +5,7 @@
 //! Files are told apart by what they are, not by how they are called: links of
 //! both kinds are followed, as far as the files exist.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
@@ -18,6 +18,9 @@ use super::{ConfigError, ConfigFile, TextError};
 
 /// Most symbolic links followed to a file that does not exist.
 const LINKS: usize = 16;
+
+/// Most logs told of one by one that two sources follow.
+const MOST_TOLD: usize = 10;
 
 /// How a file is known.
 #[derive(Debug, PartialEq, Eq, Hash)]
@@ -127,26 +130,34 @@ pub(super) fn check(config: &ConfigFile, name: &str, text: &str) -> Result<(), C
     Ok(())
 }
 
-/// Logs two sources follow: every line is taken twice, and how far they were
-/// read is known once. The path, and both sources.
+/// Logs two sources follow, by name or by pattern, of those there are now: one
+/// of them waits for the other. What to say of each.
 #[must_use]
-pub(crate) fn followed_twice(config: &ConfigFile) -> Vec<(PathBuf, String, String)> {
-    let mut followed: Vec<(&str, HashSet<Identity>)> = Vec::new();
+pub(crate) fn followed_twice(config: &ConfigFile) -> Vec<String> {
+    let mut followed: HashMap<Identity, &str> = HashMap::new();
     let mut twice = Vec::new();
     for entry in &config.sources {
         let SourceSettings::File(settings) = &entry.settings else {
             continue;
         };
-        for path in &settings.paths {
-            let known = identities(path);
-            let other = followed
-                .iter()
-                .find(|(_, other)| !other.is_disjoint(&known));
-            if let Some((other, _)) = other {
-                twice.push((path.clone(), (*other).to_owned(), entry.id.clone()));
+        let names = settings.present().map(|(names, _)| names);
+        for path in names.unwrap_or_else(|_| settings.paths.clone()) {
+            let known = identities(&path);
+            if let Some(other) = known.iter().find_map(|one| followed.get(one)) {
+                twice.push(format!(
+                    "{} is followed by source {other} and by source {}: whichever comes first reads it, and the other waits; follow it once",
+                    path.display(), entry.id
+                ));
             }
-            followed.push((&entry.id, known));
+            for one in known {
+                followed.entry(one).or_insert(&entry.id);
+            }
         }
+    }
+    let more = twice.len().saturating_sub(MOST_TOLD);
+    twice.truncate(MOST_TOLD);
+    if more > 0 {
+        twice.push(format!("{more} more logs are followed by two sources"));
     }
     twice
 }
@@ -269,6 +280,37 @@ mod tests {
             "{refused}"
         );
         assert_eq!(said(directory, "*.log", &["all.json"]), Ok(()));
+    }
+
+    #[test]
+    fn a_log_that_two_sources_follow_is_told_whatever_names_it() {
+        let directory = tempfile::tempdir().unwrap();
+        let directory = directory.path();
+        for log in 0..14 {
+            std::fs::write(directory.join(format!("{log}.log")), "").unwrap();
+        }
+        let file = directory.join("sidewatch.toml");
+        for (second, told) in [
+            (directory.join("other/*.log"), 0),
+            (directory.join("3.*"), 1),
+            (directory.join("./3.log"), 1),
+            (directory.join("*.log"), MOST_TOLD + 1),
+        ] {
+            let first = directory.join("[0-9]*.log");
+            let source = |id: &str, path: &Path| {
+                format!("[[sources]]\nid = {id:?}\ntype = \"file\"\npaths = [{path:?}]\n")
+            };
+            let text = source("one", &first) + &source("two", &second);
+            std::fs::write(&file, text).unwrap();
+            let twice = followed_twice(&ConfigFile::load(&file).unwrap());
+            assert_eq!(twice.len(), told, "{second:?}: {twice:?}");
+            let names_both = |it: &String| it.contains("source one and by source two");
+            assert!(twice.iter().take(MOST_TOLD).all(names_both), "{twice:?}");
+            assert!(
+                told < 2
+                    || twice.ends_with(&["4 more logs are followed by two sources".to_owned()])
+            );
+        }
     }
 
     #[test]

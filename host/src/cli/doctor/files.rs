@@ -97,11 +97,8 @@ pub(super) fn logs(findings: &mut Findings, config: &ConfigFile) {
             }
         }
     }
-    for (path, first, second) in followed_twice(config) {
-        findings.warn(
-            "logs",
-            &format!("{} is followed by source {first} and by source {second}: its lines are taken twice, and a restart may lose some; follow it once", path.display()),
-        );
+    for twice in followed_twice(config) {
+        findings.warn("logs", &twice);
     }
 }
 
