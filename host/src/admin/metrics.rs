@@ -13,6 +13,9 @@ use prometheus_client::metrics::counter::ConstCounter;
 use prometheus_client::metrics::gauge::ConstGauge;
 use prometheus_client::registry::Registry;
 
+use sidewatch_engine::RuleCounters;
+
+use crate::pipeline::status::RuleStatus;
 use crate::pipeline::{Status, lanes};
 
 /// The exposition text.
@@ -262,16 +265,6 @@ impl Snapshot {
 
     fn rules(status: &Status) -> Vec<Family> {
         let rules = status.rules_now();
-        let family =
-            |name, help, kind, value: fn(&sidewatch_engine::RuleCounters) -> &AtomicU64| Family {
-                name,
-                help,
-                kind,
-                samples: rules
-                    .iter()
-                    .map(|rule| (vec![("rule", rule.id.clone())], read(value(&rule.counters))))
-                    .collect(),
-            };
         let swaps = &status.board.swaps;
         let swaps = [
             ("swapped", &swaps.swapped),
@@ -284,26 +277,7 @@ impl Snapshot {
             let labels = vec![("rule", rule.id.clone()), ("version", rule.version.clone())];
             (labels, 1)
         });
-        let versions = versions.collect();
-        let faults = rules
-            .iter()
-            .flat_map(|rule| {
-                let counters = &rule.counters;
-                [
-                    ("trapped", &counters.trapped),
-                    ("timed_out", &counters.timed_out),
-                    ("out_of_memory", &counters.out_of_memory),
-                    ("rejected", &counters.rejected),
-                ]
-                .map(|(reason, counter)| {
-                    (
-                        vec![("rule", rule.id.clone()), ("reason", reason.to_owned())],
-                        read(counter),
-                    )
-                })
-            })
-            .collect();
-        vec![
+        let mut families = vec![
             Family {
                 name: "rule_swaps",
                 help: "Changes of rules' versions by their result",
@@ -314,67 +288,106 @@ impl Snapshot {
                 name: "rule_version_info",
                 help: "Version of a rule in force",
                 kind: Kind::Gauge,
-                samples: versions,
+                samples: versions.collect(),
             },
-            family(
-                "rule_too_slow",
-                "Times a rule was suspended for taking too long without failing",
-                Kind::Counter,
-                |rule| &rule.too_slow,
-            ),
-            family(
-                "rule_events",
-                "Events a rule was given",
-                Kind::Counter,
-                |rule| &rule.events,
-            ),
-            family(
-                "rule_findings",
-                "Findings of a rule",
-                Kind::Counter,
-                |rule| &rule.findings,
-            ),
-            family(
-                "rule_nanoseconds",
-                "Time spent in a rule",
-                Kind::Counter,
-                |rule| &rule.nanoseconds,
-            ),
-            family(
-                "rule_quarantined_events",
-                "Events a rule could not evaluate",
-                Kind::Counter,
-                |rule| &rule.quarantined,
-            ),
-            family(
-                "rule_skipped_events",
-                "Events passed by while a rule was suspended",
-                Kind::Counter,
-                |rule| &rule.skipped,
-            ),
-            family("rule_states", "States a rule keeps", Kind::Gauge, |rule| {
-                &rule.states
-            }),
-            family(
-                "rule_state_bytes",
-                "Bytes of states a rule keeps",
-                Kind::Gauge,
-                |rule| &rule.state_bytes,
-            ),
-            family(
-                "rule_states_evicted",
-                "States forgotten for want of room",
-                Kind::Counter,
-                |rule| &rule.states_evicted,
-            ),
             Family {
                 name: "rule_faults",
                 help: "Frames a rule failed on",
                 kind: Kind::Counter,
-                samples: faults,
+                samples: rules.iter().flat_map(faults).collect(),
             },
-        ]
+        ];
+        families.extend(OF_RULES.map(|(name, help, kind, counter)| {
+            let samples = rules.iter().map(|rule| {
+                let labels = vec![("rule", rule.id.clone())];
+                (labels, read(counter(&rule.counters)))
+            });
+            Family {
+                name,
+                help,
+                kind,
+                samples: samples.collect(),
+            }
+        }));
+        families
     }
+}
+
+/// What is counted of every rule, and where.
+type OfRule = (
+    &'static str,
+    &'static str,
+    Kind,
+    fn(&RuleCounters) -> &AtomicU64,
+);
+
+const OF_RULES: [OfRule; 9] = [
+    (
+        "rule_too_slow",
+        "Times a rule was suspended for taking too long without failing",
+        Kind::Counter,
+        |rule| &rule.too_slow,
+    ),
+    (
+        "rule_events",
+        "Events a rule was given",
+        Kind::Counter,
+        |rule| &rule.events,
+    ),
+    (
+        "rule_findings",
+        "Findings of a rule",
+        Kind::Counter,
+        |rule| &rule.findings,
+    ),
+    (
+        "rule_nanoseconds",
+        "Time spent in a rule",
+        Kind::Counter,
+        |rule| &rule.nanoseconds,
+    ),
+    (
+        "rule_quarantined_events",
+        "Events a rule could not evaluate",
+        Kind::Counter,
+        |rule| &rule.quarantined,
+    ),
+    (
+        "rule_skipped_events",
+        "Events passed by while a rule was suspended",
+        Kind::Counter,
+        |rule| &rule.skipped,
+    ),
+    ("rule_states", "States a rule keeps", Kind::Gauge, |rule| {
+        &rule.states
+    }),
+    (
+        "rule_state_bytes",
+        "Bytes of states a rule keeps",
+        Kind::Gauge,
+        |rule| &rule.state_bytes,
+    ),
+    (
+        "rule_states_evicted",
+        "States forgotten for want of room",
+        Kind::Counter,
+        |rule| &rule.states_evicted,
+    ),
+];
+
+/// How often a rule failed, by reason.
+fn faults(rule: &RuleStatus) -> [(Vec<(&'static str, String)>, u64); 4] {
+    let counters = &rule.counters;
+    [
+        ("trapped", &counters.trapped),
+        ("timed_out", &counters.timed_out),
+        ("out_of_memory", &counters.out_of_memory),
+        ("rejected", &counters.rejected),
+    ]
+    .map(|(reason, counter)| {
+        let labels = vec![("rule", rule.id.clone()), ("reason", reason.to_owned())];
+        (labels, read(counter))
+    })
 }
 
 impl Snapshot {

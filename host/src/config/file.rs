@@ -179,11 +179,20 @@ impl ConfigFile {
     }
 
     fn check(&self, name: &str) -> Result<(), ConfigError> {
-        let entry = |entry: String, message: String| ConfigError::Entry {
+        let checked = self
+            .check_packs()
+            .and_then(|()| self.check_single())
+            .and_then(|()| self.check_ids())
+            .and_then(|()| self.check_sources())
+            .and_then(|()| self.check_sinks());
+        checked.map_err(|(entry, message)| ConfigError::Entry {
             name: name.to_owned(),
             entry,
             message,
-        };
+        })
+    }
+
+    fn check_packs(&self) -> Result<(), Problem> {
         // Packs in directories are known by the id they give themselves.
         let own: Vec<Pack> = self
             .sources
@@ -198,13 +207,18 @@ impl ConfigFile {
             };
             loaded
                 .and_then(|mut pack| pack.set_all(settings))
-                .map_err(|error| entry(format!("packs.{id}"), error.to_string()))?;
+                .map_err(|error| (format!("packs.{id}"), error.to_string()))?;
         }
+        Ok(())
+    }
+
+    /// What there is one of.
+    fn check_single(&self) -> Result<(), Problem> {
         SecretPaths::new(&self.secret_paths)
-            .map_err(|error| entry("secret_paths".to_owned(), error.to_string()))?;
+            .map_err(|error| ("secret_paths".to_owned(), error.to_string()))?;
         self.control
             .check()
-            .map_err(|message| entry("[control]".to_owned(), message))?;
+            .map_err(|message| ("[control]".to_owned(), message))?;
         for (key, value) in [
             ("window_ms", self.join.window_ms),
             ("line_window_ms", self.join.line_window_ms),
@@ -214,88 +228,83 @@ impl ConfigFile {
                 let message = format!(
                     "`{key}` is 0; give at least 1, or set `enabled = false` to join nothing"
                 );
-                return Err(entry("join".to_owned(), message));
+                return Err(("join".to_owned(), message));
             }
         }
-        let ids = (self.sources.iter().map(|source| ("source", &source.id)))
-            .chain(self.sinks.iter().map(|sink| ("sink", &sink.id)))
-            .chain(self.rules.iter().map(|rule| ("rule", &rule.id)));
-        for (kind, id) in ids {
+        let segment = self.store.segment_bytes;
+        if !(64 << 10..=1 << 30).contains(&segment) {
+            let message = format!("segment_bytes is {segment}; choose 65536 to 1073741824");
+            return Err(("[store]".to_owned(), message));
+        }
+        Ok(())
+    }
+
+    fn check_ids(&self) -> Result<(), Problem> {
+        let twice = "its id is used twice; ids must differ";
+        let sources = self.sources.iter().map(|it| ("source", &it.id, twice));
+        let sinks = self.sinks.iter().map(|it| ("sink", &it.id, twice));
+        let rules = self.rules.iter().map(|it| {
+            let twice = "it is listed twice; join the entries";
+            ("rule", &it.id, twice)
+        });
+        let mut seen = BTreeSet::new();
+        for (kind, id, twice) in sources.chain(sinks).chain(rules) {
             if id.trim().is_empty() {
                 let message = "`id` is empty; give a name, it is shown in logs and metrics";
-                return Err(entry(format!("a {kind}"), message.to_owned()));
+                return Err((format!("a {kind}"), message.to_owned()));
+            }
+            if !seen.insert((kind, id)) {
+                return Err((format!("{kind} `{id}`"), twice.to_owned()));
             }
         }
-        let mut seen = BTreeSet::new();
+        Ok(())
+    }
+
+    fn check_sources(&self) -> Result<(), Problem> {
         for source in &self.sources {
-            let label = format!("source `{}`", source.id);
-            if !seen.insert(("source", &source.id)) {
-                return Err(entry(
-                    label,
-                    "its id is used twice; ids must differ".to_owned(),
-                ));
-            }
             source
                 .settings
                 .validate()
-                .map_err(|error| entry(label, error.to_string()))?;
+                .map_err(|error| (format!("source `{}`", source.id), error.to_string()))?;
         }
+        Ok(())
+    }
+
+    fn check_sinks(&self) -> Result<(), Problem> {
         if self.sinks.len() > MOST_SINKS {
             let message = format!(
                 "{} sinks, but a record can go to at most {MOST_SINKS}; join some of them",
                 self.sinks.len()
             );
-            return Err(entry("[[sinks]]".to_owned(), message));
+            return Err(("[[sinks]]".to_owned(), message));
         }
         for sink in &self.sinks {
             let label = format!("sink `{}`", sink.id);
-            if !seen.insert(("sink", &sink.id)) {
-                return Err(entry(
-                    label,
-                    "its id is used twice; ids must differ".to_owned(),
-                ));
-            }
             if sink.id.ends_with(FINDINGS_LANE) {
                 let message = format!(
                     "its id ends with `{FINDINGS_LANE}`, which is how its queue of findings is called; choose another"
                 );
-                return Err(entry(label, message));
+                return Err((label, message));
             }
             if sink.queue == 0 {
-                return Err(entry(
-                    label,
-                    "queue is 0; a sink needs room for at least one record".to_owned(),
-                ));
+                let message = "queue is 0; a sink needs room for at least one record";
+                return Err((label, message.to_owned()));
             }
             if sink.buffer.max_bytes < 256 << 10 {
-                return Err(entry(
-                    label,
-                    "buffer.max_bytes is too small; a sink needs room for at least 262144 bytes"
-                        .to_owned(),
-                ));
+                let message =
+                    "buffer.max_bytes is too small; a sink needs room for at least 262144 bytes";
+                return Err((label, message.to_owned()));
             }
             sink.filter
                 .build()
-                .map_err(|error| entry(label, error.to_string()))?;
-        }
-        let segment = self.store.segment_bytes;
-        if !(64 << 10..=1 << 30).contains(&segment) {
-            return Err(entry(
-                "[store]".to_owned(),
-                format!("segment_bytes is {segment}; choose 65536 to 1073741824"),
-            ));
-        }
-        for rule in &self.rules {
-            if !seen.insert(("rule", &rule.id)) {
-                return Err(entry(
-                    format!("rule `{}`", rule.id),
-                    "it is listed twice; join the entries".to_owned(),
-                ));
-            }
+                .map_err(|error| (label, error.to_string()))?;
         }
         Ok(())
     }
 }
+
+/// The entry that cannot be used, and why.
+type Problem = (String, String);
 
 #[cfg(test)]
 mod tests {

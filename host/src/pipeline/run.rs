@@ -14,7 +14,7 @@ use sidewatch_enrich::Enricher;
 use sidewatch_sinks::{Filter, QueueReceiver, RecordQueue as _, Sink};
 use sidewatch_sources::file::MemoryPositions;
 use sidewatch_sources::{Intake, IntakeReceiver, Source, shutdown};
-use sidewatch_store::{Parked, Running as StoreThreads, Store};
+use sidewatch_store::{Parked, Recovered, Running as StoreThreads, Store};
 use tokio::sync::watch;
 
 use super::PipelineError;
@@ -27,9 +27,9 @@ use super::reload;
 use super::report::{self, Reporting};
 use super::status::{RuleStatus, Status};
 use super::supervision::{self, Named, Running};
-use crate::config::ConfigFile;
 use crate::config::rules::{self, PackInUse};
 use crate::config::secrets::Keys;
+use crate::config::{ConfigFile, RuleEntry};
 use crate::lifecycle::request::RulesHandle;
 use crate::lifecycle::start::{self, Ground};
 use crate::lifecycle::{Beginning, Lifecycle, compiling};
@@ -131,11 +131,7 @@ impl Pipeline {
             packs: &packs,
             entries: &entries,
         })?;
-        let may_come: Vec<String> = packs
-            .iter()
-            .flat_map(|(pack, _)| pack.detections.iter().cloned())
-            .chain(entries.entries.iter().map(|entry| entry.id.clone()))
-            .collect();
+        let may_come = may_come(&packs, &entries.entries);
         let opened = durable::open(config)?;
         let store = opened.as_ref().map(|(store, _)| store);
         let Connected {
@@ -144,20 +140,9 @@ impl Pipeline {
             kept: kept_sinks,
         } = connect_sinks(config, store, taps)?;
         let recovered = opened.as_ref().map(|(_, recovered)| recovered);
-        let positions = recovered.map_or_else(Vec::new, |recovered| recovered.positions.clone());
-        let positions = Arc::new(MemoryPositions::of(positions));
-        if let Some(store) = store {
-            let positions = Arc::clone(&positions);
-            store.keep_positions(move |file| positions.is_in_use(file));
-        }
+        let positions = positions(opened.as_ref());
         let (sources, receiver, own) = bind_sources(config, &packs, &keys, &positions)?;
 
-        let of_kept = kept_sinks
-            .iter()
-            .map(|(address, _, queue)| (queue.name().to_owned(), Arc::clone(&address.counters)));
-        let of_taps = sinks
-            .iter()
-            .map(|(_, queue)| (queue.name().to_owned(), Arc::clone(queue.counters())));
         let beginning = Beginning {
             engine,
             config,
@@ -168,15 +153,8 @@ impl Pipeline {
             own: own.clone(),
         };
         let lifecycle = Lifecycle::new(beginning, &begun);
-        let mut status = Status::new(
-            sources
-                .iter()
-                .map(|(source, intake)| (source.name().to_owned(), Arc::clone(intake.counters())))
-                .chain([(report::SOURCE.to_owned(), Arc::clone(own.counters()))])
-                .collect(),
-            of_kept.chain(of_taps).collect(),
-            rule_status(&begun.rules, &packs),
-        );
+        let rules = rule_status(&begun.rules, &packs);
+        let mut status = status_of(&sources, &own, &kept_sinks, &sinks, rules);
         status.store = opened.as_ref().map(|(store, _)| Arc::clone(store));
         status.set_databases(enricher.databases());
         status.board = lifecycle.shared().board;
@@ -295,6 +273,50 @@ impl Pipeline {
             failures => Err(PipelineError::Broke(failures.join("; "))),
         }
     }
+}
+
+/// Rules whose states are kept although they are not in force: they may be
+/// again.
+fn may_come(packs: &[PackInUse], entries: &[RuleEntry]) -> Vec<String> {
+    let detections = packs.iter().flat_map(|(pack, _)| pack.detections.iter());
+    let entries = entries.iter().map(|entry| &entry.id);
+    detections.chain(entries).cloned().collect()
+}
+
+/// How far files were read; the store forgets none that is in use.
+fn positions(opened: Option<&(Arc<Store>, Recovered)>) -> Arc<MemoryPositions> {
+    let Some((store, recovered)) = opened else {
+        return Arc::default();
+    };
+    let positions = Arc::new(MemoryPositions::of(recovered.positions.clone()));
+    let kept = Arc::clone(&positions);
+    store.keep_positions(move |file| kept.is_in_use(file));
+    positions
+}
+
+/// What is counted of every part, for whoever watches.
+fn status_of(
+    sources: &[(Box<dyn Source>, Intake)],
+    own: &Intake,
+    kept: &[(Address, Box<dyn Sink>, DurableQueue)],
+    taps: &[(Box<dyn Sink>, QueueReceiver)],
+    rules: Vec<RuleStatus>,
+) -> Status {
+    let of_sources = sources
+        .iter()
+        .map(|(source, intake)| (source.name().to_owned(), Arc::clone(intake.counters())))
+        .chain([(report::SOURCE.to_owned(), Arc::clone(own.counters()))]);
+    let of_kept = kept
+        .iter()
+        .map(|(address, _, queue)| (queue.name().to_owned(), Arc::clone(&address.counters)));
+    let of_taps = taps
+        .iter()
+        .map(|(_, queue)| (queue.name().to_owned(), Arc::clone(queue.counters())));
+    Status::new(
+        of_sources.collect(),
+        of_kept.chain(of_taps).collect(),
+        rules,
+    )
 }
 
 /// Connects the folding thread with the store.
