@@ -21,10 +21,16 @@ const HEADERS: [&str; 5] = [
     "X-Real-IP: 198.51.100.7",
 ];
 
-pub(crate) fn measure(address: SocketAddr, target: Option<u32>, seconds: u32) -> Measured {
+/// Loads a server from a core of that number.
+pub(crate) fn measure(
+    address: SocketAddr,
+    target: Option<u32>,
+    seconds: u32,
+    core: usize,
+) -> Measured {
     let mut wrk = Command::new("taskset");
-    let core = if super::cores() > 1 { "1" } else { "0" };
-    wrk.args(["-c", core, "wrk", "--latency", "-t1", "-c16"]);
+    let core = if super::cores() > 1 { core } else { 0 };
+    wrk.args(["-c", &core.to_string(), "wrk", "--latency", "-t1", "-c16"]);
     wrk.arg(format!("-d{seconds}"));
     for header in HEADERS {
         wrk.args(["-H", header]);
