@@ -37,7 +37,7 @@ const LONGEST_WAIT: Duration = Duration::from_secs(1);
 const LAST_ATTEMPTS: Duration = Duration::from_secs(3);
 /// Files whose positions are kept; with more, the longest untouched go, but
 /// none that is still followed.
-const POSITIONS: usize = 10_000;
+pub(crate) const POSITIONS: usize = 10_000;
 
 /// The committing thread has ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -70,6 +70,8 @@ pub(crate) struct Worker {
     pub(crate) window_bytes: usize,
     /// Where reading goes on by file, with the frame it last changed in.
     pub(crate) positions: HashMap<u128, (Origin, u64)>,
+    /// With more of them, those that can go are looked for.
+    pub(crate) most_positions: usize,
     pub(crate) parked: VecDeque<(u64, u128)>,
     pub(crate) live: HashSet<u128>,
     pub(crate) checkpoints: SyncSender<u64>,
@@ -375,7 +377,7 @@ impl Worker {
         for position in &batch.positions {
             self.positions.insert(position.file, (*position, sequence));
         }
-        if self.positions.len() > POSITIONS {
+        if self.positions.len() > self.most_positions {
             let mut touched: Vec<u64> = self
                 .positions
                 .values()
@@ -386,6 +388,8 @@ impl Worker {
             let index = &self.index;
             self.positions
                 .retain(|file, (_, touched)| *touched > oldest || index.is_followed(*file));
+            // Where all are followed none goes: not looked at with every batch.
+            self.most_positions = POSITIONS.max(self.positions.len() + POSITIONS / 10);
         }
         for id in batch.parked() {
             self.parked.push_back((sequence, *id));

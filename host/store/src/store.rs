@@ -11,7 +11,7 @@ use sidewatch_event::Delivery;
 
 use crate::batch::{Batch, Outgoing, Scratch, StoredState};
 use crate::checkpoint::{self, Change, Step};
-use crate::commit::{Committer, OnCommit, Worker};
+use crate::commit::{Committer, OnCommit, POSITIONS, Worker};
 use crate::dead_letters::DeadLetters;
 use crate::error::{StoreError, at};
 use crate::found::{Found, share};
@@ -138,6 +138,7 @@ impl Store {
             positions: positions
                 .map(|(file, position)| (*file, (*position, 0)))
                 .collect(),
+            most_positions: POSITIONS,
             live: parked.iter().map(|(_, id)| *id).collect::<HashSet<_>>(),
             parked,
             checkpoints: ask,

@@ -8,6 +8,10 @@ use sidewatch_event::Origin;
 
 use super::{LineSink, content, fingerprint};
 
+/// Most files that begin alike a new one is compared with: among thousands
+/// every one would be with every other.
+const MOST_ALIKE: usize = 256;
+
 /// What is known of a file that was opened.
 pub(super) enum Whence {
     /// It was read so far.
@@ -78,8 +82,9 @@ fn moved(
         return Ok(None);
     };
     let mut alike = sink.positions.of_head(head);
+    alike.retain(|position| position.end <= length);
     alike.sort_unstable_by_key(|position| std::cmp::Reverse(position.end));
-    for position in alike {
+    for position in alike.into_iter().take(MOST_ALIKE) {
         if content::is_proven(file, length, &position)? && !is_there(position.file)? {
             return Ok(Some(position));
         }
