@@ -216,89 +216,92 @@ fn a_secret_of_the_wrong_kind_is_not_told_but_its_key_is() {
     }
 }
 
+/// Arguments and what the message names.
+const SENSELESS: &[(&[&str], &str)] = &[
+    (&["tap", "--field", "bogus"], "NAME=VALUE"),
+    (&["tap", "--field", "user.nam=zoe"], "user.name"),
+    (
+        &["tap", "--findings", "--field", "user.name=zoe"],
+        "--field",
+    ),
+    (&["tap", "--kind", ""], "kinds"),
+    (&["edge", "build", "--output", "app"], "--url"),
+    (
+        &["edge", "build", "--output", "app", "--url", "ftp://a/"],
+        "ftp://a/",
+    ),
+    (
+        &[
+            "edge",
+            "build",
+            "--output",
+            "app",
+            "--status-header",
+            "X Status",
+        ],
+        "X-Status",
+    ),
+    (
+        &[
+            "edge",
+            "build",
+            "--output",
+            "app",
+            "--geo-header",
+            "planet=X-Planet",
+        ],
+        "country",
+    ),
+    (
+        &[
+            "edge",
+            "build",
+            "--output",
+            "app",
+            "--geo-header",
+            "city=X City",
+        ],
+        "header",
+    ),
+    (
+        &["edge", "build", "--output", "app", "--name", "my app"],
+        "letter",
+    ),
+    (
+        &["edge", "build", "--output", "app", "--store", "Rule States"],
+        "rule-states",
+    ),
+    (&["replay", "--setting", "x", "-"], "NAME=VALUE"),
+    (&["replay", "--resume", "state", "-"], "standard input"),
+    (
+        &[
+            "rules",
+            "list",
+            "--control",
+            "192.0.2.1:1",
+            "--token-file",
+            "t",
+        ],
+        "SSH tunnel",
+    ),
+    (&["dlq", "purge", "sidewatch.toml"], "--all"),
+    (&["rule", "new", "Night"], "night-login"),
+    (&["pack", "new", "My Pack"], "my-application"),
+    (
+        &["rule", "inspect", "x.wasm", "--parameters", "[1]"],
+        "JSON object",
+    ),
+    (
+        &["rule", "sign", "x.wasm", "--key", "k", "--comment", "a\nb"],
+        "one line",
+    ),
+];
+
 #[test]
 fn arguments_that_make_no_sense_end_with_two_and_say_what_would() {
     let directory = tempfile::tempdir().unwrap();
     std::fs::write(directory.path().join("sidewatch.toml"), MIRROR).unwrap();
-    for (arguments, word) in [
-        (&["tap", "--field", "bogus"][..], "NAME=VALUE"),
-        (&["tap", "--field", "user.nam=zoe"], "user.name"),
-        (
-            &["tap", "--findings", "--field", "user.name=zoe"],
-            "--field",
-        ),
-        (&["tap", "--kind", ""], "kinds"),
-        (&["edge", "build", "--output", "app"], "--url"),
-        (
-            &["edge", "build", "--output", "app", "--url", "ftp://a/"],
-            "ftp://a/",
-        ),
-        (
-            &[
-                "edge",
-                "build",
-                "--output",
-                "app",
-                "--status-header",
-                "X Status",
-            ],
-            "X-Status",
-        ),
-        (
-            &[
-                "edge",
-                "build",
-                "--output",
-                "app",
-                "--geo-header",
-                "planet=X-Planet",
-            ],
-            "country",
-        ),
-        (
-            &[
-                "edge",
-                "build",
-                "--output",
-                "app",
-                "--geo-header",
-                "city=X City",
-            ],
-            "header",
-        ),
-        (
-            &["edge", "build", "--output", "app", "--name", "my app"],
-            "letter",
-        ),
-        (
-            &["edge", "build", "--output", "app", "--store", "Rule States"],
-            "rule-states",
-        ),
-        (&["replay", "--setting", "x", "-"], "NAME=VALUE"),
-        (&["replay", "--resume", "state", "-"], "standard input"),
-        (
-            &[
-                "rules",
-                "list",
-                "--control",
-                "192.0.2.1:1",
-                "--token-file",
-                "t",
-            ],
-            "SSH tunnel",
-        ),
-        (&["dlq", "purge", "sidewatch.toml"], "--all"),
-        (&["rule", "new", "Night"], "night-login"),
-        (&["pack", "new", "My Pack"], "my-application"),
-        (
-            &["rule", "inspect", "x.wasm", "--parameters", "[1]"],
-            "JSON object",
-        ),
-        (
-            &["rule", "sign", "x.wasm", "--key", "k", "--comment", "a\nb"],
-            "one line",
-        ),
-    ] {
+    for (arguments, word) in SENSELESS {
         let ended = sidewatch(directory.path(), arguments, b"");
         assert_eq!(ended.code, 2, "{arguments:?}: {}", ended.err);
         assert!(ended.err.contains(word), "{arguments:?}: {}", ended.err);

@@ -104,26 +104,8 @@ fn action(name: &str) -> impl Fn(&Value) -> bool {
     move |document| document["event"]["kind"] == "event" && document["event"]["action"] == name
 }
 
-#[test]
-fn both_sides_of_mattermost_meet_and_no_secret_stays() {
-    let (directory, server) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
-    let log = AuditLog(server.path().join("audit.log"));
-    let (tirreno, rsyslog) = (Tirreno::start(), Rsyslog::start(directory.path()));
-    let alice = json!({"id": CANARIES[1], "username": "alice", "email": "alice@example.org", "roles": "system_user"});
-    log.write(&record(
-        "login",
-        CANARIES[1],
-        &json!({"login_id": "alice"}),
-        &alice,
-    ));
-    let sidecar = sidecar(directory.path(), &log.0, &tirreno, &rsyslog);
-    let nginx = Nginx::in_directory(directory.path())
-        .syslog_to(sidecar.address("access"))
-        .start();
-
-    // The audit log tells who she is, so the mirrored request has her name.
-    let login = document(directory.path(), "the login", action("login"));
-    assert_eq!(login["user"]["name"], "alice");
+/// What a browser sends that is signed in as alice, and one that is refused.
+fn browse(directory: &Path, nginx: &Nginx) {
     let cookies = format!(
         "Cookie: MMUSERID={}; MMAUTHTOKEN={}; other={}",
         CANARIES[1], CANARIES[0], CANARIES[6]
@@ -133,13 +115,13 @@ fn both_sides_of_mattermost_meet_and_no_secret_stays() {
         .client()
         .send("GET /api/v4/users/me", &[&cookies, &bearer, BROWSER], "");
     assert_eq!(answer.status, 200);
-    let request = document(directory.path(), "the request", action("api-read"));
+    let request = document(directory, "the request", action("api-read"));
     assert_eq!(request["user"]["name"], "alice", "{request:#}");
     let answer = nginx
         .client()
         .send("GET /api/v4/websocket", &[&cookies, BROWSER], "");
     assert_eq!(answer.status, 200);
-    document(directory.path(), "presence", action("presence"));
+    document(directory, "presence", action("presence"));
     let body = format!(r#"{{"login_id":"alice","password":"{}"}}"#, CANARIES[2]);
     let refused = nginx.client().send(
         "POST /api/v4/users/login",
@@ -151,11 +133,14 @@ fn both_sides_of_mattermost_meet_and_no_secret_stays() {
         &body,
     );
     assert_eq!(refused.status, 401);
-    document(directory.path(), "the refused login", |document| {
+    document(directory, "the refused login", |document| {
         document["event"]["code"] == "login-failed"
             && document["event"]["dataset"] == "mattermost.access"
     });
+}
 
+/// What the server writes meanwhile.
+fn administer(directory: &Path, log: &AuditLog) {
     // Written, rotated and packed while it is read.
     let post = json!({"post": {"channel_id": "c", "message": CANARIES[5]}});
     log.write(&record("createPost", "rootid", &post, &json!({})));
@@ -188,9 +173,32 @@ fn both_sides_of_mattermost_meet_and_no_secret_stays() {
         "plugin_x",
         "deletePost",
     ] {
-        document(directory.path(), name, action(name));
+        document(directory, name, action(name));
     }
+}
 
+#[test]
+fn both_sides_of_mattermost_meet_and_no_secret_stays() {
+    let (directory, server) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let log = AuditLog(server.path().join("audit.log"));
+    let (tirreno, rsyslog) = (Tirreno::start(), Rsyslog::start(directory.path()));
+    let alice = json!({"id": CANARIES[1], "username": "alice", "email": "alice@example.org", "roles": "system_user"});
+    log.write(&record(
+        "login",
+        CANARIES[1],
+        &json!({"login_id": "alice"}),
+        &alice,
+    ));
+    let sidecar = sidecar(directory.path(), &log.0, &tirreno, &rsyslog);
+    let nginx = Nginx::in_directory(directory.path())
+        .syslog_to(sidecar.address("access"))
+        .start();
+
+    // The audit log tells who she is, so the mirrored request has her name.
+    let login = document(directory.path(), "the login", action("login"));
+    assert_eq!(login["user"]["name"], "alice");
+    browse(directory.path(), &nginx);
+    administer(directory.path(), &log);
     arrives(&tirreno, &rsyslog, directory.path());
     let metrics = sidecar.settled();
     assert_eq!(metrics.source("audit", "rejected"), 0);

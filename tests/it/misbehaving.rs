@@ -98,6 +98,25 @@ fn borne(mode: &str, reason: &str) -> (Metrics, Vec<Value>) {
     {
         assert_eq!(metrics.faults("misbehaving", other), 0, "{mode}: {other}");
     }
+    neighbours_saw_everything(mode, &metrics);
+    let rule = |name| metrics.get(name, &[("rule", "misbehaving")]);
+    let missed = rule("rule_quarantined_events_total") + rule("rule_skipped_events_total");
+    assert!(
+        missed >= MARKED,
+        "{mode}: marked events cannot be evaluated, but {missed} were missed"
+    );
+    let grown = sidecar.resident_bytes().saturating_sub(before);
+    assert!(grown < 96 << 20, "{mode}: memory grew by {grown} bytes");
+    assert!(
+        sidecar.log().contains("rule cannot evaluate an event"),
+        "{mode}: {}",
+        sidecar.log()
+    );
+    assert!(sidecar.stop().success(), "{mode}");
+    (metrics, findings)
+}
+
+fn neighbours_saw_everything(mode: &str, metrics: &Metrics) {
     let rule = |name, rule| metrics.get(name, &[("rule", rule)]);
     let forwarded = metrics.events("forwarded");
     for neighbour in ["impossible-travel", "account-sharing"] {
@@ -113,21 +132,6 @@ fn borne(mode: &str, reason: &str) -> (Metrics, Vec<Value>) {
             "{mode}"
         );
     }
-    let missed = rule("rule_quarantined_events_total", "misbehaving")
-        + rule("rule_skipped_events_total", "misbehaving");
-    assert!(
-        missed >= MARKED,
-        "{mode}: marked events cannot be evaluated, but {missed} were missed"
-    );
-    let grown = sidecar.resident_bytes().saturating_sub(before);
-    assert!(grown < 96 << 20, "{mode}: memory grew by {grown} bytes");
-    assert!(
-        sidecar.log().contains("rule cannot evaluate an event"),
-        "{mode}: {}",
-        sidecar.log()
-    );
-    assert!(sidecar.stop().success(), "{mode}");
-    (metrics, findings)
 }
 
 /// The honest events the rule says it has seen.
