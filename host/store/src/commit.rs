@@ -80,6 +80,10 @@ pub(crate) struct Worker {
     pub(crate) next: u64,
     /// Records taken to be offered again.
     pub(crate) carried: u64,
+    /// Records at the end of a group's first batch that are offered again.
+    pub(crate) in_group: usize,
+    /// What the last frame in safety says of the sinks.
+    pub(crate) accepted: Vec<Progress>,
     pub(crate) on_commit: OnCommit,
     pub(crate) scratch: Scratch,
     pub(crate) buffer: Vec<u8>,
@@ -169,20 +173,6 @@ impl Worker {
         true
     }
 
-    /// Adds records that are offered again. They go into the first frame,
-    /// which is the one that tells of the drop: a torn write cannot part them.
-    fn take_carried(&mut self, group: &mut Vec<Box<Batch>>) {
-        let carried = std::mem::take(&mut self.shared.lock().carried);
-        if carried.is_empty() {
-            return;
-        }
-        self.carried += carried.len() as u64;
-        match group.first_mut() {
-            Some(first) => first.records.extend(carried),
-            None => group.push(Box::new(Batch::of(carried, 0))),
-        }
-    }
-
     /// Makes room where policies say so; waits where they say that. `false`
     /// when shutdown came meanwhile.
     fn wait_for_room(&self) -> bool {
@@ -216,19 +206,22 @@ impl Worker {
                 }
                 Err(error) => error,
             };
-            if error.is_full() && self.make_room(Shedding::Allowed) {
-                self.take_carried(group);
-                continue;
+            self.leave_carried(group);
+            let made = error.is_full() && self.make_room(Shedding::Allowed);
+            if !made {
+                self.note_trouble(&error);
             }
-            self.note_trouble(&error);
-            if self.shared.closing.load(Ordering::Acquire) {
+            if !made && self.shared.closing.load(Ordering::Acquire) {
                 let since = *closing_since.get_or_insert_with(Instant::now);
                 if since.elapsed() > LAST_ATTEMPTS {
                     return None;
                 }
             }
-            // What was shed although it did not help goes with the rest.
+            // What was shed, even if it did not help, goes with the rest.
             self.take_carried(group);
+            if made {
+                continue;
+            }
             std::thread::sleep(wait);
             wait = (wait * 2).min(LONGEST_WAIT);
         }
@@ -256,7 +249,11 @@ impl Worker {
         if self.journal.needs_segment(self.segment_bytes) {
             written.segment = Some(self.journal.begin(self.next)?);
             let start = frame::begin(&mut self.buffer);
-            self.summarise(&written.progress, replay_from);
+            // A write may be torn after this frame: that findings were moved
+            // is told by the one that holds them.
+            let accepted = std::mem::take(&mut self.accepted);
+            self.summarise(&accepted, replay_from);
+            self.accepted = accepted;
             let positions = self.positions.values().map(|(position, _)| position);
             batch::put_positions(&mut self.buffer, positions);
             frame::finish(&mut self.buffer, start, self.next);
@@ -332,6 +329,8 @@ impl Worker {
             sequence += 1;
         }
         self.next = sequence;
+        self.carried += std::mem::take(&mut self.in_group) as u64;
+        self.accepted.clone_from(&written.progress);
         let new_segment = written.segment.is_some();
         let records = frames.iter().flat_map(|frame| &frame.records);
         let addressees = records.fold(0, |all, one| all | one.sinks);
@@ -383,7 +382,8 @@ impl Worker {
                 .values()
                 .map(|(_, touched)| *touched)
                 .collect();
-            let (_, oldest, _) = touched.select_nth_unstable(POSITIONS / 10);
+            let too_many = touched.len() - POSITIONS / 10 * 9;
+            let (_, oldest, _) = touched.select_nth_unstable(too_many);
             let oldest = *oldest;
             let index = &self.index;
             self.positions
@@ -422,20 +422,17 @@ impl Worker {
         if !news && !sync {
             return Ok(());
         }
-        let count = carried.len() as u64;
+        self.in_group = carried.len();
         let mut group = vec![Box::new(Batch::of(carried, 0))];
         match self.attempt(&group, sync) {
             Ok(written) => {
-                self.carried += count;
                 self.accept(&mut group, written);
                 Ok(())
             }
             Err(error) => {
                 // At worst records are delivered again, with the same ids.
-                let mut state = self.shared.lock();
-                state.progress_changed = true;
-                let back = group.into_iter().flat_map(|batch| batch.records);
-                state.carried.splice(0..0, back);
+                self.leave_carried(&mut group);
+                self.shared.lock().progress_changed = true;
                 Err(error)
             }
         }
@@ -467,9 +464,11 @@ impl Worker {
     /// Removes segments nobody needs, once the disk knows that: after a power
     /// loss a sink must not be sent back to records that are gone.
     fn clear_away(&mut self) -> Result<(), StoreError> {
-        if room::has_unneeded(&self.shared, self.oldest_parked()) {
+        // Sinks go on meanwhile; what they finish then is not on the disk yet.
+        let needed = room::needed_from(&self.shared, self.oldest_parked());
+        if room::has_before(&self.shared, needed) {
             self.note_progress(true)?;
-            self.remove_unneeded();
+            self.remove_before(needed);
         }
         Ok(())
     }
@@ -479,8 +478,9 @@ impl Worker {
         oldest.map_or(u64::MAX, |(sequence, _)| *sequence)
     }
 
-    pub(crate) fn remove_unneeded(&self) {
-        for segment in room::unneeded(&self.shared, self.oldest_parked()) {
+    /// Removes the segments that hold nothing from this frame on.
+    pub(crate) fn remove_before(&self, needed: u64) {
+        for segment in room::take_before(&self.shared, needed) {
             if let Err(error) = self.journal.remove(&segment) {
                 tracing::warn!(%error, "a journal segment that is no longer needed stays");
             }

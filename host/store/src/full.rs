@@ -64,7 +64,8 @@ impl Worker {
                 let shed = room::shed(&self.shared, wanted.max(self.segment_bytes / 4), parked);
                 self.say_quietly(shed);
             }
-            if !room::has_unneeded(&self.shared, parked) {
+            let needed = room::needed_from(&self.shared, parked);
+            if !room::has_before(&self.shared, needed) {
                 let reserved = self.reserve.take();
                 self.say_quietly(reserved);
                 return false;
@@ -74,7 +75,7 @@ impl Worker {
             // were to be lost, or were delivered.
             let noted = self.note_progress(true);
             self.say_quietly(noted);
-            self.remove_unneeded();
+            self.remove_before(needed);
             let after = self.shared.lock().journal_bytes();
             let reserved = self.reserve.take();
             if after >= before {

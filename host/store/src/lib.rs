@@ -19,6 +19,7 @@
 //! - damage costs the damaged frames, is counted, and never prevents a start.
 
 mod batch;
+mod carried;
 mod checkpoint;
 mod commit;
 mod dead_letters;

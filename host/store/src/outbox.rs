@@ -128,10 +128,12 @@ impl Outbox {
         let limit = limit.max(1);
         loop {
             self.committed.mark_unchanged();
+            // Looked at first: what came before the end is there then.
+            let closed = self.shared.closed.load(Ordering::Acquire);
             match self.take_from_memory(limit, into) {
                 Place::Found => return Ok(()),
                 Place::End => {
-                    if self.shared.closed.load(Ordering::Acquire) {
+                    if closed {
                         return Ok(());
                     }
                     // An error means that the store is gone: looked at above.

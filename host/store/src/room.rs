@@ -327,10 +327,11 @@ fn findings(
     Ok(found)
 }
 
-/// The oldest frame somebody needs, when the database knows the states up to
-/// `applied`.
-fn needed(state: &State, oldest_parked: u64, applied: u64) -> u64 {
-    state
+/// The oldest frame somebody needs.
+pub(crate) fn needed_from(shared: &Shared, oldest_parked: u64) -> u64 {
+    let applied = shared.applied.load(Ordering::Acquire);
+    shared
+        .lock()
         .progress
         .iter()
         .map(|progress| progress.cursor.sequence)
@@ -339,16 +340,11 @@ fn needed(state: &State, oldest_parked: u64, applied: u64) -> u64 {
         .unwrap_or(0)
 }
 
-fn has_before(state: &State, needed: u64) -> bool {
+/// Whether there are segments that hold nothing from this frame on.
+pub(crate) fn has_before(shared: &Shared, needed: u64) -> bool {
+    let state = shared.lock();
     let second = state.segments.get(1);
     second.is_some_and(|second| second.first <= needed)
-}
-
-/// Whether there are segments nobody needs.
-pub(crate) fn has_unneeded(shared: &Shared, oldest_parked: u64) -> bool {
-    let applied = shared.applied.load(Ordering::Acquire);
-    let state = shared.lock();
-    has_before(&state, needed(&state, oldest_parked, applied))
 }
 
 /// Whether older segments than the newest are needed for the states, and up to
@@ -360,11 +356,10 @@ pub(crate) fn database_is_behind(shared: &Shared) -> Option<u64> {
     (applied + 1 < newest).then_some(state.last)
 }
 
-/// Takes the segments nobody needs out of the list and gives them.
-pub(crate) fn unneeded(shared: &Shared, oldest_parked: u64) -> Vec<Segment> {
-    let applied = shared.applied.load(Ordering::Acquire);
+/// Takes the segments that hold nothing from this frame on out of the list and
+/// gives them.
+pub(crate) fn take_before(shared: &Shared, needed: u64) -> Vec<Segment> {
     let mut state = shared.lock();
-    let needed = needed(&state, oldest_parked, applied);
     let mut gone = Vec::new();
     while let Some(next) = state.segments.get(1) {
         if next.first > needed {

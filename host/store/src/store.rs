@@ -146,6 +146,8 @@ impl Store {
             reserve,
             next,
             carried: 0,
+            in_group: 0,
+            accepted: shared.lock().progress.clone(),
             on_commit: Box::new(|_| {}),
             scratch: Scratch::default(),
             buffer: Vec::new(),

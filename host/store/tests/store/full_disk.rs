@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use nix::mount::{MsFlags, mount};
 use nix::sched::{CloneFlags, unshare};
-use sidewatch_store::{StoredState, WhenFull};
+use sidewatch_store::{Outgoing, StoredState, WhenFull};
 
 use super::support::*;
 
@@ -187,5 +187,53 @@ fn a_store_on_a_full_disk_can_be_opened_and_goes_on_when_there_is_room() {
     std::fs::remove_file(filler).unwrap();
     open.committed(21);
     assert_eq!(take(&mut open.outbox(0), 2_100), numbers(0..2_100));
+    open.end();
+}
+
+#[test]
+fn findings_that_outlive_what_makes_room_outlive_the_end_on_a_disk_that_stays_full() {
+    let directory = tempfile::tempdir().unwrap();
+    let Some(place) = small_disk(directory.path()) else {
+        return;
+    };
+    let sinks = || vec![policy("dead", WhenFull::DropByPriority, 1 << 30)];
+    let mut open = Open::with(&place, sinks(), 64 * 1024);
+    let findings = (0..20).map(|number| Outgoing {
+        delivery: finding(number),
+        sinks: 1,
+    });
+    open.commit(batch(1, findings.collect()));
+    let committer = open.committer.take().unwrap();
+    let committing = std::thread::spawn(move || {
+        for number in 2.. {
+            let first = u128::from(number * RECORDS);
+            let records = records(first..first + u128::from(RECORDS), 1);
+            if committer.commit(Box::new(batch(number, records))).is_err() {
+                break;
+            }
+        }
+    });
+    until("the disk to be full", || open.store.status().disk_full);
+    // What is shed makes room for some time, until all of it is taken.
+    let mut fillers = Vec::new();
+    until("the trouble to show", || {
+        let filler = place.join(format!("filler{}", fillers.len()));
+        let mut file = File::create(&filler).unwrap();
+        while file.write_all(&[0; 512]).is_ok() {}
+        fillers.push(filler);
+        open.store.status().trouble.is_some()
+    });
+    std::thread::sleep(Duration::from_millis(500));
+    open.end();
+    committing.join().unwrap();
+
+    for filler in fillers {
+        std::fs::remove_file(filler).unwrap();
+    }
+    let open = Open::with(&place, sinks(), 64 * 1024);
+    let progress = open.store.progress()[0].1;
+    let rest = take(&mut open.outbox(0), progress.waiting() as usize);
+    let there = (0..20).filter(|number| rest.contains(number)).count();
+    assert_eq!((there, progress.lost.damaged), (20, 0), "{progress:?}");
     open.end();
 }

@@ -92,7 +92,7 @@ impl Open {
     }
 }
 
-pub(super) fn until(what: &str, done: impl Fn() -> bool) {
+pub(super) fn until(what: &str, mut done: impl FnMut() -> bool) {
     let begun = Instant::now();
     while !done() {
         assert!(
