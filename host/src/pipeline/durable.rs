@@ -7,6 +7,7 @@ use std::sync::Arc;
 use sidewatch_engine::{KeptState, RuleSet};
 use sidewatch_event::{Delivery, Event};
 use sidewatch_sinks::{Filter, SinkCounters};
+use sidewatch_sources::file::MemoryPositions;
 use sidewatch_store::{
     Batch, Closed, Committer, Outgoing, Recovered, Store, StoreError, StoreSettings, StoredState,
 };
@@ -150,11 +151,15 @@ pub(super) struct Durable {
     pub(super) sinks: Vec<Address>,
     /// What is gathered for the next commit.
     pub(super) batch: Box<Batch>,
+    /// Where reading of files was begun.
+    pub(super) positions: Arc<MemoryPositions>,
 }
 
 impl Durable {
     /// Where reading of the files goes on once these events are in safety.
     pub(super) fn note_origins(&mut self, events: &[Box<Event>]) {
+        // Before what the events say: some may be of the same files.
+        self.batch.positions.extend(self.positions.take_begun());
         for origin in events.iter().filter_map(|event| event.origin) {
             match self.batch.positions.last_mut() {
                 Some(last) if last.file == origin.file => *last = origin,

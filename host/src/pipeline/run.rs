@@ -172,7 +172,7 @@ impl Pipeline {
                 store,
                 recovered.parked,
                 kept_sinks,
-                &receiver,
+                (&receiver, positions),
                 &may_come,
             )?),
         };
@@ -325,7 +325,7 @@ fn keep(
     store: Arc<Store>,
     parked: Vec<Parked>,
     sinks: Vec<(Address, Box<dyn Sink>, DurableQueue)>,
-    receiver: &IntakeReceiver,
+    (receiver, positions): (&IntakeReceiver, Arc<MemoryPositions>),
     may_come: &[String],
 ) -> Result<Kept, PipelineError> {
     durable::restore(&store, folder.processor_mut(), may_come)?;
@@ -341,6 +341,7 @@ fn keep(
         committer,
         sinks: addresses,
         batch: Box::default(),
+        positions,
     });
     folder.take_up(parked);
     Ok(Kept {

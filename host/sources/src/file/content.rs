@@ -51,14 +51,17 @@ fn is_same(file: &File, length: u64, position: &Origin) -> io::Result<bool> {
     Ok(position.end <= length && hash([&before(file, position.end)?, &[]]) == position.content)
 }
 
-/// Whether a file was first handed over when its first line had no end yet:
-/// its fingerprint is one of what there was then.
+/// Whether a file was first handed over when its first line had no end yet, or
+/// not even begun: its fingerprint is one of what there was then.
 pub(super) fn was_beginning(file: &File, position: &Origin) -> io::Result<bool> {
     let mut head = [0; HEAD];
     let length = read_at(file, &mut head, 0)?;
     let head = head.get(..length).unwrap_or_default();
     let wanted = fingerprint::head(position.file);
     let mut hasher = SipHasher13::new();
+    if hasher.finish() == wanted {
+        return Ok(true);
+    }
     Ok(head.iter().take_while(|byte| **byte != b'\n').any(|byte| {
         hasher.write(&[*byte]);
         hasher.finish() == wanted

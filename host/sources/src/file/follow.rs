@@ -18,6 +18,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use super::fingerprint::{self, Inode};
 use super::followed::Registered;
+use super::listing::directory_of;
 use super::older::Older;
 use super::open::{self, open_regular};
 use super::opened::{Opened, Read, Stop};
@@ -64,6 +65,8 @@ pub(super) struct Follower {
     named: Option<(SystemTime, io::Result<Metadata>)>,
     /// That file was seen empty, and nothing of it was read.
     empty: bool,
+    /// When something came into the directory, as it was last seen.
+    directory_changed: Option<SystemTime>,
     /// When the name was last seen to mean the file we hold, or when that was
     /// first seen empty.
     seen: SystemTime,
@@ -95,6 +98,7 @@ impl Follower {
             current: None,
             named: None,
             empty: false,
+            directory_changed: None,
             seen: SystemTime::now(),
             next_search: Instant::now(),
             failed: None,
@@ -251,14 +255,8 @@ impl Follower {
         match &mut self.current {
             Some(current) => {
                 let was_cut = current.was_cut(metadata)?;
-                let was_empty = self.empty;
-                self.empty = current.is_untouched() && metadata.len() == 0;
-                if self.empty {
-                    // It may be written and cut between two looks, as often as
-                    // it likes: copies made since now hold all that.
-                    return self.search_if_lost(sink);
-                } else if was_empty {
-                    self.search(sink)?;
+                if current.is_untouched() {
+                    return self.follow_untouched(was_cut, metadata, looked, sink);
                 } else if was_cut {
                     self.recover_cut(sink)?;
                     // It may have been cut again since the last look.
@@ -293,8 +291,15 @@ impl Follower {
                 let goes_on = goes_on.filter(|opened| opened.position().end > 0);
                 let fingerprint = goes_on.and_then(Opened::fingerprint);
                 let current = Some((named, fingerprint));
-                self.older.search(current, self.seen, sink)?;
-                self.current = Some(opened?);
+                let any_known = self.older.search(current, self.seen, sink)?;
+                let opened = opened?;
+                if opened.skips && any_known {
+                    // It came after a file that was read: nothing of it is old.
+                    self.begin_anew(sink)?;
+                } else {
+                    opened.note_skipped(sink)?;
+                    self.current = Some(opened);
+                }
                 self.start = Start::Beginning;
                 self.had_file = true;
             }
@@ -309,6 +314,39 @@ impl Follower {
         if !self.older.is_lost() {
             self.seen = looked;
         }
+    }
+
+    /// Nothing of the file was read yet: it is empty, or older ones are read.
+    /// Whatever it held may be in copies by now, of which there may be several:
+    /// it may be written and cut between two looks as often as it likes.
+    fn follow_untouched(
+        &mut self,
+        was_cut: bool,
+        metadata: &Metadata,
+        looked: SystemTime,
+        sink: &LineSink,
+    ) -> Result<(), Stop> {
+        let was_empty = self.empty;
+        self.empty = metadata.len() == 0;
+        if let Some(current) = &mut self.current
+            && (was_cut || self.empty)
+        {
+            current.restart();
+        }
+        let directory = std::fs::metadata(directory_of(&self.path));
+        let changed = directory.and_then(|directory| directory.modified()).ok();
+        let before = std::mem::replace(&mut self.directory_changed, changed);
+        let may_be_copied = self.empty && before != changed;
+        if was_cut || was_empty != self.empty || may_be_copied {
+            self.search(sink)?;
+        } else {
+            self.search_if_lost(sink)?;
+        }
+        // What an empty file may have held is looked for from now on.
+        if !self.empty {
+            self.saw(looked);
+        }
+        Ok(())
     }
 
     fn search_if_lost(&mut self, sink: &LineSink) -> Result<(), Stop> {
@@ -344,7 +382,7 @@ impl Follower {
     fn search(&mut self, sink: &LineSink) -> Result<(), Stop> {
         let current = self.current.as_ref();
         let current = current.map(|current| (current.inode, current.fingerprint()));
-        self.older.search(current, self.seen, sink)
+        self.older.search(current, self.seen, sink).map(drop)
     }
 
     /// What the files we hold are known by.

@@ -34,15 +34,32 @@ pub(super) struct Older {
     watch: Duration,
     draining: VecDeque<Opened>,
     /// Rotated files to be read after those, oldest first.
-    missed: VecDeque<Missed>,
+    waiting: VecDeque<Waiting>,
+    /// When and how what was missed of them was looked for.
+    found: Option<Found>,
     resting: VecDeque<Resting>,
     /// A pattern matched no such name then.
     absent: Option<SystemTime>,
     /// Rotated files were looked for since the start.
     searched: bool,
-    /// Files moved while they waited for their turn, or may be copies that are
-    /// just being made.
+    /// The last search failed, files were packed while they waited for their
+    /// turn, or may be copies that are just being made.
     search_again: bool,
+}
+
+/// A rotated file that waits for older ones to be read.
+enum Waiting {
+    /// It was not open when it was rotated.
+    Missed(Missed),
+    /// It was.
+    Held(Box<Opened>),
+}
+
+/// How waiting files were found.
+#[derive(Clone, Copy)]
+struct Found {
+    since: SystemTime,
+    thorough: bool,
 }
 
 impl Older {
@@ -54,7 +71,8 @@ impl Older {
             rotate_wait: Duration::from_millis(settings.rotate_wait_ms),
             watch: Duration::from_secs(settings.rotated_watch_s),
             draining: VecDeque::new(),
-            missed: VecDeque::new(),
+            waiting: VecDeque::new(),
+            found: None,
             resting: VecDeque::new(),
             absent: None,
             searched: false,
@@ -69,7 +87,7 @@ impl Older {
 
     /// Whether nothing is open, waited for or kept in sight.
     pub(super) fn is_empty(&self) -> bool {
-        self.draining.is_empty() && self.missed.is_empty() && self.resting.is_empty()
+        self.draining.is_empty() && self.waiting.is_empty() && self.resting.is_empty()
     }
 
     /// Whether files have to be looked for again.
@@ -77,9 +95,29 @@ impl Older {
         self.search_again
     }
 
-    /// Takes a file that is written under its name no more.
+    /// Takes a file that is written under its name no more. It is read after
+    /// those that wait already.
     pub(super) fn extend(&mut self, rotated: Option<Opened>) {
-        self.draining.extend(rotated);
+        let Some(rotated) = rotated else {
+            return;
+        };
+        if self.waiting.is_empty() {
+            self.draining.push_back(rotated);
+        } else if self.held().count() < DRAINING {
+            self.waiting.push_back(Waiting::Held(Box::new(rotated)));
+        } else {
+            // Its name is looked up when its turn has come.
+            let missed = Missed::of(self.path.clone(), rotated.inode);
+            self.waiting.push_back(Waiting::Missed(missed));
+        }
+    }
+
+    /// Files that wait and are open.
+    fn held(&self) -> impl Iterator<Item = &Opened> {
+        self.waiting.iter().filter_map(|waiting| match waiting {
+            Waiting::Held(opened) => Some(&**opened),
+            Waiting::Missed(_) => None,
+        })
     }
 
     /// Makes this name the one a file is read under; `false` when it is read
@@ -90,7 +128,8 @@ impl Older {
 
     /// Lets go of files that are held no more.
     pub(super) fn settle(&mut self, current: Option<Inode>) {
-        let draining = self.draining.iter().map(|opened| opened.inode);
+        let draining = self.draining.iter().chain(self.held());
+        let draining = draining.map(|opened| opened.inode);
         let resting = self.resting.iter().map(|resting| resting.inode);
         let reading = current.into_iter().chain(draining);
         let held = reading
@@ -102,7 +141,10 @@ impl Older {
     /// Gives back the reader of a file that has its name again: a second one
     /// would read the same lines.
     pub(super) fn take_back(&mut self, inode: Inode) -> io::Result<Option<Opened>> {
-        self.missed.retain(|missed| missed.inode != inode);
+        let waiting = self.waiting.iter().position(|one| one.inode() == inode);
+        if let Some(Waiting::Held(opened)) = waiting.and_then(|at| self.waiting.remove(at)) {
+            return Ok(Some(*opened));
+        }
         let draining = self.draining.iter().position(|one| one.inode == inode);
         if let Some(at) = draining {
             return Ok(self.draining.remove(at));
@@ -119,15 +161,21 @@ impl Older {
     /// Looks for rotated files that were missed.
     ///
     /// `current` is the file the name means, and what it is known by; it was
-    /// last seen to be ours at `since`.
+    /// last seen to be ours at `since`. Whether one that is there was read
+    /// before.
     pub(super) fn search(
         &mut self,
         current: Option<(Inode, Option<u128>)>,
         since: SystemTime,
         sink: &LineSink,
-    ) -> Result<(), Stop> {
+    ) -> Result<bool, Stop> {
+        // Until it has succeeded.
+        let again = std::mem::replace(&mut self.search_again, true);
+        let before = self.found.filter(|_| again);
+        let since = before.map_or(since, |before| before.since.min(since));
+        let thorough = !self.searched || before.is_some_and(|before| before.thorough);
         let mut known = self.known();
-        let mut held: HashSet<_> = self.missed.iter().map(|missed| missed.inode).collect();
+        let mut held: HashSet<_> = self.waiting.iter().map(Waiting::inode).collect();
         held.extend(self.draining.iter().map(|opened| opened.inode));
         held.extend(self.resting.iter().map(|resting| resting.inode));
         if let Some((inode, fingerprint)) = current {
@@ -138,19 +186,30 @@ impl Older {
             held,
             known: &known,
             since,
-            thorough: !self.searched || self.search_again,
+            thorough,
+            again,
             absent: self.absent,
         };
         let found = siblings::unread(&self.path, &look, sink)?;
-        self.missed.extend(found.missed);
+        if !found.missed.is_empty() || found.undecided {
+            self.found = Some(match self.found {
+                Some(before) if again || !self.waiting.is_empty() => Found {
+                    since: before.since.min(since),
+                    thorough: before.thorough || thorough,
+                },
+                _ => Found { since, thorough },
+            });
+        }
+        self.waiting
+            .extend(found.missed.into_iter().map(Waiting::Missed));
         self.searched = true;
         self.search_again = found.undecided;
-        Ok(())
+        Ok(found.any_known)
     }
 
     /// What the files we hold are known by.
     pub(super) fn known(&self) -> HashSet<u128> {
-        let held = self.draining.iter();
+        let held = self.draining.iter().chain(self.held());
         let resting = self.resting.iter().map(|resting| resting.fingerprint);
         held.map(Opened::fingerprint)
             .chain(resting)
@@ -158,15 +217,20 @@ impl Older {
             .collect()
     }
 
-    /// Takes up the next rotated file that was missed. One that cannot be read
-    /// is passed over: it is not the one we were told to follow.
+    /// Takes up the next rotated file that waits. One that cannot be read is
+    /// passed over: it is not the one we were told to follow.
     fn adopt_next(&mut self, sink: &LineSink) -> Result<(), Stop> {
-        let Some(missed) = self.missed.pop_front() else {
-            return Ok(());
+        let missed = match self.waiting.pop_front() {
+            None => return Ok(()),
+            Some(Waiting::Held(opened)) => {
+                self.draining.push_back(*opened);
+                return Ok(());
+            }
+            Some(Waiting::Missed(missed)) => missed,
         };
         match self.adopt(&missed, sink) {
             Err(Stop::Failed(error)) if open::is_out_of_descriptors(&error) => {
-                self.missed.push_front(missed);
+                self.waiting.push_front(Waiting::Missed(missed));
                 Err(Stop::Failed(error))
             }
             Err(Stop::Failed(error)) => {
@@ -188,10 +252,8 @@ impl Older {
             metadata.is_ok_and(|metadata| fingerprint::inode(&metadata) == missed.inode)
         });
         let Some(file) = same else {
-            // Rotated once more while it waited: it has another name now.
-            self.missed.clear();
-            self.search_again = true;
-            return Ok(());
+            // Rotated once more while it waited.
+            return self.look_up(missed, sink);
         };
         if missed.packed {
             let own = identity(path, true)?;
@@ -210,10 +272,33 @@ impl Older {
             None => {
                 let there = |_| Ok(true);
                 let start = Start::Beginning;
-                Some(Opened::open(path, self.limit, start, sink, there)?)
+                Some(Opened::of(file, path, self.limit, start, sink, there)?)
             }
         };
         self.draining.extend(opened.map(Opened::aged));
+        Ok(())
+    }
+
+    /// Gives waiting files the names they have now, that one again the first.
+    /// One without any was deleted, or packed: it is looked for once more.
+    fn look_up(&mut self, missed: &Missed, sink: &LineSink) -> Result<(), Stop> {
+        sink.listings.forget();
+        let beside = siblings::names(&self.path, sink)?;
+        let (mut gone, waiting) = (false, std::mem::take(&mut self.waiting));
+        let first = Waiting::Missed(missed.clone());
+        for mut one in [first].into_iter().chain(waiting) {
+            if let Waiting::Missed(missed) = &mut one {
+                match beside.get(&missed.inode) {
+                    Some(path) => missed.path.clone_from(path),
+                    None => {
+                        gone = true;
+                        continue;
+                    }
+                }
+            }
+            self.waiting.push_back(one);
+        }
+        self.search_again |= gone;
         Ok(())
     }
 
@@ -229,14 +314,14 @@ impl Older {
             }
         }
         if gave == Read::Some {
-            return Ok(if self.missed.is_empty() {
+            return Ok(if self.waiting.is_empty() {
                 Read::Some
             } else {
                 Read::More
             });
         }
         self.finish_quiet(sink)?;
-        if self.missed.is_empty() {
+        if self.waiting.is_empty() {
             return Ok(Read::Nothing);
         }
         self.adopt_next(sink)?;
@@ -251,7 +336,7 @@ impl Older {
     /// Finishes rotated files that have gone quiet, and the oldest when there
     /// are too many.
     fn finish_quiet(&mut self, sink: &LineSink) -> Result<(), Stop> {
-        let most = DRAINING - usize::from(!self.missed.is_empty());
+        let most = DRAINING - usize::from(!self.waiting.is_empty());
         while let Some(oldest) = self.draining.front_mut() {
             if !oldest.is_quiet(self.rotate_wait) && self.draining.len() <= most {
                 break;
@@ -274,15 +359,28 @@ impl Older {
     /// Goes on in finished files that were written to again.
     pub(super) fn wake_resting(&mut self) -> Result<(), Stop> {
         let resting = std::mem::take(&mut self.resting);
+        let mut failed = Ok(());
         for file in resting {
             match file.look() {
                 _ if !self.claims.is_ours(file.inode) => {}
                 Change::Stirred if !self.claims.claim(file.inode) => {}
                 Change::None => self.resting.push_back(file),
                 Change::Over => {}
-                Change::Stirred => self.draining.push_back(Opened::stirred(file, self.limit)?),
+                Change::Stirred => match Opened::stirred(file, self.limit) {
+                    Ok(opened) => self.draining.push_back(opened),
+                    Err(error) => failed = Err(error.into()),
+                },
             }
         }
-        Ok(())
+        failed
+    }
+}
+
+impl Waiting {
+    fn inode(&self) -> Inode {
+        match self {
+            Self::Missed(missed) => missed.inode,
+            Self::Held(opened) => opened.inode,
+        }
     }
 }

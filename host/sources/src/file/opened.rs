@@ -75,6 +75,8 @@ pub(super) struct Opened {
     /// it was handed over before its end came.
     splits_line: bool,
     last_read: Instant,
+    /// What the file holds already is passed over, and nothing of it was read.
+    pub(super) skips: bool,
 }
 
 impl Opened {
@@ -88,8 +90,19 @@ impl Opened {
         sink: &LineSink,
         is_there: impl Fn(u128) -> io::Result<bool>,
     ) -> io::Result<Self> {
+        Self::of(open_regular(path)?, path, limit, start, sink, is_there)
+    }
+
+    /// As [`Self::open`], of a file that was opened.
+    pub(super) fn of(
+        file: File,
+        path: &Path,
+        limit: usize,
+        start: Start,
+        sink: &LineSink,
+        is_there: impl Fn(u128) -> io::Result<bool>,
+    ) -> io::Result<Self> {
         let permit = Permit::take()?;
-        let file = open_regular(path)?;
         let metadata = file.metadata()?;
         let known = whence::position(path, &file, &metadata, sink, is_there)?;
         match (known, start) {
@@ -97,7 +110,11 @@ impl Opened {
                 Self::at(file, permit, limit, Some(position.file), position.end)
             }
             (Whence::New(fingerprint), Start::End) => {
-                Self::at(file, permit, limit, fingerprint, metadata.len())
+                let opened = Self::at(file, permit, limit, fingerprint, metadata.len())?;
+                Ok(Self {
+                    skips: true,
+                    ..opened
+                })
             }
             (Whence::New(fingerprint), Start::Beginning) => {
                 Self::at(file, permit, limit, fingerprint, 0)
@@ -147,6 +164,7 @@ impl Opened {
             tail,
             splits_line: content::splits_line(&file, offset)?,
             last_read: Instant::now(),
+            skips: false,
             file,
             permit,
         })
@@ -302,11 +320,23 @@ impl Opened {
         if metadata.len() < self.read_to {
             return Ok(true);
         }
-        let differs = self.differs_from(&self.file)?;
+        let differs = if self.is_untouched() {
+            // Nothing was read that could be compared.
+            metadata.len() < self.length || self.begins_otherwise()?
+        } else {
+            self.differs_from(&self.file)?
+        };
         if !differs {
             self.length = metadata.len();
         }
         Ok(differs)
+    }
+
+    fn begins_otherwise(&self) -> io::Result<bool> {
+        let Some(known) = self.fingerprint else {
+            return Ok(false);
+        };
+        Ok(fingerprint::fingerprint(&self.file, true)? != Some(known))
     }
 
     fn differs_from(&self, file: &File) -> io::Result<bool> {
@@ -315,6 +345,20 @@ impl Opened {
         let start = self.read_to.saturating_sub(self.tail.len() as u64);
         let length = read_at(file, wanted, start)?;
         Ok(wanted.get(..length) != Some(self.tail.as_slice()))
+    }
+
+    /// Remembers where reading begins in a file whose lines so far are passed
+    /// over, or else the next start would pass over what comes until then.
+    pub(super) fn note_skipped(&self, sink: &LineSink) -> io::Result<()> {
+        if self.skips {
+            let known = fingerprint::fingerprint(&self.file, true)?;
+            sink.positions.begin(Origin {
+                file: known.unwrap_or_default(),
+                end: self.read_to,
+                content: content::hash([&content::before(&self.file, self.read_to)?, &[]]),
+            });
+        }
+        Ok(())
     }
 
     /// What the file is known by, once that is known.

@@ -29,6 +29,10 @@ pub trait Positions: Send + Sync {
     /// Everything before `position` was handed to the pipeline.
     fn store(&self, position: Origin);
 
+    /// Reading begins here, though nothing was handed over before; told before
+    /// any event of the file.
+    fn begin(&self, position: Origin);
+
     /// The file is still followed, so its position must not be forgotten.
     fn touch(&self, fingerprint: u128);
 }
@@ -44,6 +48,8 @@ struct Known {
     files: BTreeMap<u128, Entry>,
     /// Fingerprints by place.
     places: HashMap<u64, Vec<u128>>,
+    /// Where reading was begun, until that is asked for.
+    begun: Vec<Origin>,
     /// With more files than these, unused ones are forgotten.
     sweep_at: usize,
 }
@@ -70,6 +76,13 @@ impl MemoryPositions {
             .for_each(|position| files.insert(position));
         files.sweep_at = files.files.len().max(MOST);
         Self(Mutex::new(files))
+    }
+
+    /// Where reading of files was begun since this was last asked. To be asked
+    /// after events were received and kept before what they say.
+    #[must_use]
+    pub fn take_begun(&self) -> Vec<Origin> {
+        std::mem::take(&mut self.lock().begun)
     }
 
     /// Whether the file was followed a moment ago: its position is needed.
@@ -142,6 +155,14 @@ impl Positions for MemoryPositions {
         known.insert(position);
         if known.files.len() > known.sweep_at {
             known.sweep();
+        }
+    }
+
+    fn begin(&self, position: Origin) {
+        self.store(position);
+        let mut known = self.lock();
+        if known.begun.len() < MOST {
+            known.begun.push(position);
         }
     }
 

@@ -37,12 +37,14 @@ pub(super) struct Look<'a> {
     pub(super) since: SystemTime,
     /// Nobody looked before: `since` says nothing.
     pub(super) thorough: bool,
+    /// What was found before is looked for once more.
+    pub(super) again: bool,
     /// There was no such name then: what came into being later is unread.
     pub(super) absent: Option<SystemTime>,
 }
 
 /// A rotated file with unread lines. It is opened when its turn has come.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Missed {
     pub(super) path: PathBuf,
     pub(super) inode: Inode,
@@ -57,6 +59,8 @@ pub(super) struct Unread {
     pub(super) missed: Vec<Missed>,
     /// A file may be a copy that is just being made: look again.
     pub(super) undecided: bool,
+    /// One of the files beside it was read before.
+    pub(super) any_known: bool,
 }
 
 /// Looks for rotated files with unread lines.
@@ -96,7 +100,8 @@ pub(super) fn unread(path: &Path, look: &Look<'_>, sink: &LineSink) -> Result<Un
     }
     let mut undecided = false;
     for (candidate, standing) in found.iter().zip(&mut standings) {
-        if matches!(standing, Standing::Unknown) && !look.thorough && is_begun(candidate, path)? {
+        let unknown = matches!(standing, Standing::Unknown);
+        if unknown && !look.thorough && is_begun(candidate, path)? {
             undecided = true;
             *standing = Standing::Known(u64::MAX);
         }
@@ -108,12 +113,11 @@ pub(super) fn unread(path: &Path, look: &Look<'_>, sink: &LineSink) -> Result<Un
             let resume = match standing {
                 Standing::Known(offset) if offset < candidate.length => None,
                 Standing::Copy(original) if look.thorough || !candidate.packed => Some(original),
-                Standing::Unknown if look.thorough => {
-                    is_news(&candidate, last_known, look).then_some(())?;
-                    None
-                }
                 Standing::Unknown => {
-                    candidate.created.filter(|created| *created > since)?;
+                    let news = look.thorough && is_news(&candidate, last_known, look);
+                    let looked_before = !look.thorough || look.again;
+                    let born = looked_before && candidate.born() > since;
+                    (news || born).then_some(())?;
                     None
                 }
                 _ => return None,
@@ -123,6 +127,7 @@ pub(super) fn unread(path: &Path, look: &Look<'_>, sink: &LineSink) -> Result<Un
     Ok(Unread {
         missed: missed.collect(),
         undecided,
+        any_known: last_known.is_some(),
     })
 }
 
@@ -137,10 +142,9 @@ fn is_begun(candidate: &Candidate, path: &Path) -> io::Result<bool> {
 /// Whether a file nothing is known of came after one that was read, or after
 /// it was seen that there was no such log.
 fn is_news(candidate: &Candidate, last_known: Option<SystemTime>, look: &Look<'_>) -> bool {
-    let born = candidate.created.unwrap_or(candidate.modified);
     let after_known = last_known.is_some_and(|last| candidate.modified >= last);
     let absent = look.absent.and_then(|absent| absent.checked_sub(SLACK));
-    after_known || absent.is_some_and(|absent| born > absent)
+    after_known || absent.is_some_and(|absent| candidate.born() > absent)
 }
 
 /// Says how many files are left alone since nothing tells that they came after
@@ -167,6 +171,13 @@ fn tell_history(
     }
 }
 
+/// Names of the older files that are there, by what they mean.
+pub(super) fn names(path: &Path, sink: &LineSink) -> io::Result<HashMap<Inode, PathBuf>> {
+    let found = candidates(path, HashSet::new(), sink)?;
+    let names = found.into_iter().map(|one| (one.inode, one.path));
+    Ok(names.collect())
+}
+
 /// Files that may be copies made when the file was cut, newest first.
 pub(super) fn copies(path: &Path, since: SystemTime, sink: &LineSink) -> io::Result<Vec<Missed>> {
     let since = since.checked_sub(SLACK).unwrap_or(since);
@@ -190,7 +201,24 @@ pub(super) fn is_beside(path: &Path, fingerprint: u128, sink: &LineSink) -> io::
     Ok(false)
 }
 
+impl Missed {
+    /// A file that had this name.
+    pub(super) fn of(path: PathBuf, inode: Inode) -> Self {
+        Self {
+            path,
+            inode,
+            packed: false,
+            resume: None,
+        }
+    }
+}
+
 impl Candidate {
+    /// When it came into being, as far as that is told.
+    fn born(&self) -> SystemTime {
+        self.created.unwrap_or(self.modified)
+    }
+
     fn missed(self, resume: Option<Origin>) -> Missed {
         Missed {
             path: self.path,

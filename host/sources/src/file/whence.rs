@@ -59,14 +59,16 @@ pub(super) fn begun_within_line(
     metadata: &Metadata,
     sink: &LineSink,
 ) -> io::Result<Option<Origin>> {
+    let mut furthest: Option<Origin> = None;
     for position in sink.positions.of_place(fingerprint::place(metadata)) {
-        if content::was_beginning(file, &position)?
+        if furthest.is_none_or(|known| known.end < position.end)
+            && content::was_beginning(file, &position)?
             && content::goes_on(file, metadata.len(), &position)?
         {
-            return Ok(Some(position));
+            furthest = Some(position);
         }
     }
-    Ok(None)
+    Ok(furthest)
 }
 
 /// Where a file goes on that holds what was read from another one which is

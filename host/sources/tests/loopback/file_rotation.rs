@@ -91,7 +91,7 @@ fn a_rotated_files_last_line_without_its_end_is_not_lost() {
 }
 
 /// As logrotate does with `copytruncate`: the copies made before move on.
-fn copy_and_truncate(path: &Path) {
+pub(crate) fn copy_and_truncate(path: &Path) {
     let copy = |number: usize| numbered(path, &format!(".{number}"));
     for number in (1..5).rev().filter(|number| copy(*number).exists()) {
         fs::rename(copy(number), copy(number + 1)).unwrap();

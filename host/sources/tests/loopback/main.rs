@@ -11,6 +11,7 @@
 )]
 
 mod file;
+mod file_backlog;
 mod file_content;
 mod file_late;
 mod file_names;
