@@ -1,6 +1,7 @@
 //! Files beside a followed one that may be older files of it.
 
 use std::collections::HashSet;
+use std::ffi::OsStr;
 use std::fs::Metadata;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -9,7 +10,8 @@ use std::time::SystemTime;
 use super::LineSink;
 use super::fingerprint::{self, Inode};
 use super::listing::directory_of;
-use super::names::{beginnings, is_of_series, is_rotated_from};
+use super::names::{beginnings, is_alike, is_dated, is_rotated_from};
+use super::standing::identity;
 
 pub(super) struct Candidate {
     pub(super) modified: SystemTime,
@@ -51,12 +53,26 @@ fn beside(path: &Path, series: bool, sink: &LineSink) -> io::Result<Vec<Candidat
         .flat_map(|beginning| listing.beginning_with(beginning))
         .filter(|name| is_rotated_from(path, name, &["gz"]));
     let of_series = series.then(|| listing.all()).into_iter().flatten();
-    let of_series = of_series.filter(|name| is_of_series(path, name));
+    let mut of_series: Vec<_> = of_series.filter(|name| is_alike(path, name)).collect();
+    // `app1` and `app2` may be two programs, unless one was read before.
+    if !is_dated(path) && !any_was_read(directory, &of_series, sink)? {
+        of_series.clear();
+    }
     let names = rotated.chain(of_series);
     Ok(names
         .filter(|name| !sink.followed.contains(&listing.canonical, name))
         .filter_map(|name| candidate(directory.join(name)))
         .collect())
+}
+
+fn any_was_read(directory: &Path, names: &[&OsStr], sink: &LineSink) -> io::Result<bool> {
+    for name in names {
+        let known = identity(&directory.join(name), false)?;
+        if known.is_some_and(|known| sink.positions.load(known).is_some()) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 /// A name that is gone again, or no file, is none.

@@ -51,13 +51,25 @@ fn is_same(file: &File, length: u64, position: &Origin) -> io::Result<bool> {
     Ok(position.end <= length && hash([&before(file, position.end)?, &[]]) == position.content)
 }
 
-/// Whether a file was first handed over when its first line had no end yet, or
-/// not even begun: its fingerprint is one of what there was then.
-pub(super) fn was_beginning(file: &File, position: &Origin) -> io::Result<bool> {
+/// Whether a file begins as the one of this fingerprint did. Endings alone do
+/// not tell contents apart: lines of one length may end alike.
+pub(super) fn begins_as(file: &File, fingerprint: u128) -> io::Result<bool> {
     let mut head = [0; HEAD];
     let length = read_at(file, &mut head, 0)?;
     let head = head.get(..length).unwrap_or_default();
-    let wanted = fingerprint::head(position.file);
+    Ok(
+        fingerprint::hash_of_head(head, true) == Some(fingerprint::head(fingerprint))
+            || was_beginning(file, fingerprint)?,
+    )
+}
+
+/// Whether a file was first handed over when its first line had no end yet, or
+/// not even begun: its fingerprint is one of what there was then.
+pub(super) fn was_beginning(file: &File, fingerprint: u128) -> io::Result<bool> {
+    let mut head = [0; HEAD];
+    let length = read_at(file, &mut head, 0)?;
+    let head = head.get(..length).unwrap_or_default();
+    let wanted = fingerprint::head(fingerprint);
     let mut hasher = SipHasher13::new();
     if hasher.finish() == wanted {
         return Ok(true);

@@ -9,7 +9,9 @@
 use std::fs::{File, Metadata};
 use std::hash::Hasher;
 use std::io::{self, Read};
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{FileExt, MetadataExt};
+use std::path::Path;
 use std::time::UNIX_EPOCH;
 
 use siphasher::sip::SipHasher13;
@@ -70,6 +72,18 @@ pub(super) fn head_of(content: impl Read) -> io::Result<Option<u64>> {
     let mut head = Vec::with_capacity(HEAD);
     content.take(HEAD as u64).read_to_end(&mut head)?;
     Ok(hash_of_head(&head, true))
+}
+
+/// What a name is remembered by, as if it were a file: since when it is
+/// followed.
+pub(super) fn of_name(path: &Path) -> u128 {
+    let path = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+    [b"name", b"NAME"].into_iter().fold(0, |hash, kind| {
+        let mut hasher = SipHasher13::new();
+        hasher.write(kind);
+        hasher.write(path.as_os_str().as_bytes());
+        hash << 64 | u128::from(hasher.finish())
+    })
 }
 
 /// The upper half of a fingerprint.

@@ -16,6 +16,8 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant, SystemTime};
 
+use sidewatch_event::Origin;
+
 use super::fingerprint::{self, Inode};
 use super::followed::Registered;
 use super::listing::directory_of;
@@ -74,6 +76,8 @@ pub(super) struct Follower {
     /// A packed file that could not be read to its end: its size and time of
     /// change then, and why.
     failed: Option<((u64, Option<SystemTime>), String)>,
+    /// It was noted, or recalled, since when the name is followed.
+    remembered: bool,
     /// A file of this name that is read under another one.
     elsewhere: Option<Inode>,
     /// A file of this name was opened since the start.
@@ -102,6 +106,7 @@ impl Follower {
             seen: SystemTime::now(),
             next_search: Instant::now(),
             failed: None,
+            remembered: false,
             elsewhere: None,
             had_file: false,
             _registered: registered,
@@ -184,11 +189,39 @@ impl Follower {
 
     /// Says that the files we hold are still followed.
     pub(super) fn touch(&self, sink: &LineSink) {
-        let known = self.known();
+        let mut known = self.known();
+        known.insert(fingerprint::of_name(&self.path));
         known.iter().for_each(|known| sink.positions.touch(*known));
     }
 
+    /// Remembers, for later runs too, since when the name is followed if there
+    /// is nothing to read yet: then nothing beside it is history.
+    fn remember_name(&mut self, sink: &LineSink) {
+        let nothing = match &self.named {
+            Some((_, Ok(metadata))) => metadata.len() == 0,
+            Some((_, Err(error))) => error.kind() == io::ErrorKind::NotFound,
+            None => return,
+        };
+        self.remembered = true;
+        let name = fingerprint::of_name(&self.path);
+        let known = sink.positions.load(name).map(|known| known.end);
+        let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+        let now = now.map_or(0, |now| u64::try_from(now.as_millis()).unwrap_or(0));
+        if known.is_none() && nothing {
+            sink.positions.begin(Origin::new(name, now));
+        }
+        if let Some(since) = known.or(nothing.then_some(now)) {
+            let since = SystemTime::UNIX_EPOCH.checked_add(Duration::from_millis(since));
+            since
+                .into_iter()
+                .for_each(|since| self.older.was_followed(since));
+        }
+    }
+
     fn turn(&mut self, sink: &LineSink) -> Result<Progress, Stop> {
+        if !self.remembered {
+            self.remember_name(sink);
+        }
         self.older.wake_resting()?;
         let followed = match self.named.take() {
             None => Ok(()),
@@ -297,7 +330,7 @@ impl Follower {
                     // It came after a file that was read: nothing of it is old.
                     self.begin_anew(sink)?;
                 } else {
-                    opened.note_skipped(sink)?;
+                    opened.note_beginning(sink)?;
                     self.current = Some(opened);
                 }
                 self.start = Start::Beginning;

@@ -22,16 +22,20 @@ fn packed_as(name: &str) -> Option<&str> {
     PACKED.contains(&extension).then_some(extension)
 }
 
+/// Whether a name has as many digits as a date: others that differ in them
+/// alone are of the same series.
+pub(super) fn is_dated(path: &Path) -> bool {
+    text(path).is_some_and(|own| own.chars().filter(char::is_ascii_digit).count() >= SERIES_DIGITS)
+}
+
 /// Whether a name differs from the path's in its digits alone, as those of
 /// `app-20261120.log` and `app-20261121.log` do.
-pub(super) fn is_of_series(path: &Path, name: &OsStr) -> bool {
+pub(super) fn is_alike(path: &Path, name: &OsStr) -> bool {
     let (Some(own), Some(name)) = (text(path), name.to_str()) else {
         return false;
     };
     let shape = |name: &str| name.replace(|one: char| one.is_ascii_digit(), "0");
-    own.chars().filter(char::is_ascii_digit).count() >= SERIES_DIGITS
-        && own != name
-        && shape(own) == shape(name)
+    own != name && shape(own) == shape(name)
 }
 
 /// The two beginnings a rotated name of this path may have.

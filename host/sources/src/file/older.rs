@@ -40,6 +40,9 @@ pub(super) struct Older {
     resting: VecDeque<Resting>,
     /// A pattern matched no such name then.
     absent: Option<SystemTime>,
+    /// There was nothing to read when the name was first followed, which was
+    /// then.
+    followed_since: Option<SystemTime>,
     /// Rotated files were looked for since the start.
     searched: bool,
     /// The last search failed, files were packed while they waited for their
@@ -75,6 +78,7 @@ impl Older {
             found: None,
             resting: VecDeque::new(),
             absent: None,
+            followed_since: None,
             searched: false,
             search_again: false,
         }
@@ -83,6 +87,11 @@ impl Older {
     /// There was no such name then.
     pub(super) fn was_absent(&mut self, when: Option<SystemTime>) {
         self.absent = when;
+    }
+
+    /// There was nothing to read of this name when it was first followed.
+    pub(super) fn was_followed(&mut self, since: SystemTime) {
+        self.followed_since = Some(since);
     }
 
     /// Whether nothing is open, waited for or kept in sight.
@@ -189,6 +198,7 @@ impl Older {
             thorough,
             again,
             absent: self.absent,
+            followed_since: self.followed_since,
         };
         let found = siblings::unread(&self.path, &look, sink)?;
         if !found.missed.is_empty() || found.undecided {

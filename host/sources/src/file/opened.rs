@@ -218,7 +218,7 @@ impl Opened {
             let tail = tail_after(&self.tail, spare.get(..count).unwrap_or_default());
             // Cut and written anew since it was checked: what was just read
             // belongs to the new content. The next look finds out.
-            if self.differs_from(&self.file)? {
+            if self.differs_from(&self.file)? || !self.begins_alike(&self.file)? {
                 break;
             }
             gave = if turn == READS_PER_TURN {
@@ -324,7 +324,7 @@ impl Opened {
             // Nothing was read that could be compared.
             metadata.len() < self.length || self.begins_otherwise()?
         } else {
-            self.differs_from(&self.file)?
+            self.differs_from(&self.file)? || !self.begins_alike(&self.file)?
         };
         if !differs {
             self.length = metadata.len();
@@ -339,6 +339,12 @@ impl Opened {
         Ok(fingerprint::fingerprint(&self.file, true)? != Some(known))
     }
 
+    /// Whether a file begins as ours did when it was first read.
+    fn begins_alike(&self, file: &File) -> io::Result<bool> {
+        self.fingerprint
+            .map_or(Ok(true), |known| content::begins_as(file, known))
+    }
+
     fn differs_from(&self, file: &File) -> io::Result<bool> {
         let mut now = [0; ENDING];
         let wanted = now.get_mut(..self.tail.len()).unwrap_or_default();
@@ -347,10 +353,10 @@ impl Opened {
         Ok(wanted.get(..length) != Some(self.tail.as_slice()))
     }
 
-    /// Remembers where reading begins in a file whose lines so far are passed
-    /// over, or else the next start would pass over what comes until then.
-    pub(super) fn note_skipped(&self, sink: &LineSink) -> io::Result<()> {
-        if self.skips {
+    /// Remembers where reading begins in a file that has nothing to read yet,
+    /// or else the next start would take what comes until then for history.
+    pub(super) fn note_beginning(&self, sink: &LineSink) -> io::Result<()> {
+        if self.skips || (self.fingerprint.is_none() && self.length == 0) {
             let known = fingerprint::fingerprint(&self.file, true)?;
             sink.positions.begin(Origin {
                 file: known.unwrap_or_default(),
@@ -408,8 +414,10 @@ impl Opened {
     fn try_copy(&mut self, path: &Path) -> io::Result<bool> {
         let copy = open_regular(path)?;
         let metadata = copy.metadata()?;
-        let is_copy =
-            !self.tail.is_empty() && metadata.len() >= self.read_to && !self.differs_from(&copy)?;
+        let is_copy = !self.tail.is_empty()
+            && metadata.len() >= self.read_to
+            && !self.differs_from(&copy)?
+            && self.begins_alike(&copy)?;
         if is_copy {
             self.inode = fingerprint::inode(&metadata);
             self.file = copy;

@@ -76,7 +76,9 @@ pub(super) enum Change {
 impl Resting {
     /// Whether what was read is still there.
     pub(super) fn goes_on(&self) -> bool {
+        let begins = |known| content::begins_as(&self.file, known).unwrap_or(false);
         content::before(&self.file, self.offset).is_ok_and(|now| now.ends_with(&self.tail))
+            && self.fingerprint.is_none_or(begins)
     }
 
     pub(super) fn look(&self) -> Change {

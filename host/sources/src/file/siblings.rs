@@ -26,6 +26,9 @@ const MOST_COPIES: usize = 64;
 /// costs nothing: a file read before has a position.
 const SLACK: Duration = Duration::from_secs(1);
 
+/// By how much time stamps of files lag behind at most.
+const TICK: Duration = Duration::from_millis(10);
+
 /// What is known when rotated files are looked for.
 pub(super) struct Look<'a> {
     /// Files that are open, or waited for, already.
@@ -41,6 +44,10 @@ pub(super) struct Look<'a> {
     pub(super) again: bool,
     /// There was no such name then: what came into being later is unread.
     pub(super) absent: Option<SystemTime>,
+    /// There was nothing to read of it when it was first followed, in an
+    /// earlier run perhaps: if nothing else is known, what came into being
+    /// later is unread.
+    pub(super) followed_since: Option<SystemTime>,
 }
 
 /// A rotated file with unread lines. It is opened when its turn has come.
@@ -144,7 +151,10 @@ fn is_begun(candidate: &Candidate, path: &Path) -> io::Result<bool> {
 fn is_news(candidate: &Candidate, last_known: Option<SystemTime>, look: &Look<'_>) -> bool {
     let after_known = last_known.is_some_and(|last| candidate.modified >= last);
     let absent = look.absent.and_then(|absent| absent.checked_sub(SLACK));
-    after_known || absent.is_some_and(|absent| candidate.born() > absent)
+    let since = look.followed_since.filter(|_| last_known.is_none());
+    let since = since.and_then(|since| since.checked_sub(TICK));
+    let mut before = absent.into_iter().chain(since);
+    after_known || before.any(|before| candidate.born() > before)
 }
 
 /// Says how many files are left alone since nothing tells that they came after

@@ -62,7 +62,7 @@ pub(super) fn begun_within_line(
     let mut furthest: Option<Origin> = None;
     for position in sink.positions.of_place(fingerprint::place(metadata)) {
         if furthest.is_none_or(|known| known.end < position.end)
-            && content::was_beginning(file, &position)?
+            && content::was_beginning(file, position.file)?
             && content::goes_on(file, metadata.len(), &position)?
         {
             furthest = Some(position);
