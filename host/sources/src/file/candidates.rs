@@ -61,7 +61,7 @@ fn beside(path: &Path, series: bool, sink: &LineSink) -> io::Result<Vec<Candidat
     let names = rotated.chain(of_series);
     Ok(names
         .filter(|name| !sink.followed.contains(&listing.canonical, name))
-        .filter_map(|name| candidate(directory.join(name)))
+        .filter_map(|name| Candidate::at(directory.join(name)))
         .collect())
 }
 
@@ -75,17 +75,19 @@ fn any_was_read(directory: &Path, names: &[&OsStr], sink: &LineSink) -> io::Resu
     Ok(false)
 }
 
-/// A name that is gone again, or no file, is none.
-fn candidate(path: PathBuf) -> Option<Candidate> {
-    let metadata = std::fs::symlink_metadata(&path)
-        .ok()
-        .filter(Metadata::is_file)?;
-    Some(Candidate {
-        modified: metadata.modified().ok()?,
-        created: metadata.created().ok(),
-        length: metadata.len(),
-        inode: fingerprint::inode(&metadata),
-        packed: path.extension().is_some_and(|extension| extension == "gz"),
-        path,
-    })
+impl Candidate {
+    /// A name that is gone again, or no file, is none.
+    pub(super) fn at(path: PathBuf) -> Option<Self> {
+        let metadata = std::fs::symlink_metadata(&path)
+            .ok()
+            .filter(Metadata::is_file)?;
+        Some(Self {
+            modified: metadata.modified().ok()?,
+            created: metadata.created().ok(),
+            length: metadata.len(),
+            inode: fingerprint::inode(&metadata),
+            packed: path.extension().is_some_and(|extension| extension == "gz"),
+            path,
+        })
+    }
 }

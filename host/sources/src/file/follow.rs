@@ -323,7 +323,8 @@ impl Follower {
                 let goes_on = opened.as_ref().ok();
                 let goes_on = goes_on.filter(|opened| opened.position().end > 0);
                 let fingerprint = goes_on.and_then(Opened::fingerprint);
-                let current = Some((named, fingerprint));
+                let outline = opened.as_ref().ok().and_then(Opened::outline);
+                let current = Some((named, fingerprint, outline));
                 let any_known = self.older.search(current, self.seen, sink)?;
                 let opened = opened?;
                 if opened.skips && any_known {
@@ -414,7 +415,8 @@ impl Follower {
     /// Looks for older files that were missed.
     fn search(&mut self, sink: &LineSink) -> Result<(), Stop> {
         let current = self.current.as_ref();
-        let current = current.map(|current| (current.inode, current.fingerprint()));
+        let current =
+            current.map(|current| (current.inode, current.fingerprint(), current.outline()));
         self.older.search(current, self.seen, sink).map(drop)
     }
 

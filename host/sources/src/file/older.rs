@@ -11,10 +11,10 @@ use sidewatch_event::Origin;
 use super::claims::{Claims, Hold};
 use super::fingerprint::{self, Inode};
 use super::open::{self, open_regular};
-use super::opened::{Opened, Read, Stop};
+use super::opened::{Opened, Outline, Read, Stop};
 use super::resting::{Change, Resting};
 use super::siblings::{self, Look, Missed};
-use super::standing::identity;
+use super::standing::{identity, was_read_meanwhile};
 use super::{FileSettings, LineSink, Start, packed};
 
 /// Rotated files open and read at a time; with more, the oldest is finished
@@ -174,7 +174,7 @@ impl Older {
     /// before.
     pub(super) fn search(
         &mut self,
-        current: Option<(Inode, Option<u128>)>,
+        current: Option<(Inode, Option<u128>, Option<Outline>)>,
         since: SystemTime,
         sink: &LineSink,
     ) -> Result<bool, Stop> {
@@ -187,13 +187,16 @@ impl Older {
         let mut held: HashSet<_> = self.waiting.iter().map(Waiting::inode).collect();
         held.extend(self.draining.iter().map(|opened| opened.inode));
         held.extend(self.resting.iter().map(|resting| resting.inode));
-        if let Some((inode, fingerprint)) = current {
+        let mut open = self.outlines();
+        if let Some((inode, fingerprint, outline)) = current {
             held.insert(inode);
             known.extend(fingerprint);
+            open.extend(outline);
         }
         let look = Look {
             held,
             known: &known,
+            open,
             since,
             thorough,
             again,
@@ -215,6 +218,16 @@ impl Older {
         self.searched = true;
         self.search_again = found.undecided;
         Ok(found.any_known)
+    }
+
+    /// How the files we hold look: packed ones that look alike hold the same.
+    fn outlines(&self) -> Vec<Outline> {
+        let held = self.draining.iter().chain(self.held());
+        let resting = self.resting.iter().filter_map(|resting| {
+            let known = resting.fingerprint?;
+            Some((fingerprint::head(known), resting.offset))
+        });
+        held.filter_map(Opened::outline).chain(resting).collect()
     }
 
     /// What the files we hold are known by.
@@ -265,6 +278,9 @@ impl Older {
             // Rotated once more while it waited.
             return self.look_up(missed, sink);
         };
+        if missed.resume.is_none() && was_read_meanwhile(path, sink)? {
+            return Ok(());
+        }
         if missed.packed {
             let own = identity(path, true)?;
             let own = own.map(|own| Origin::new(own, 0));

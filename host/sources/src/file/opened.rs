@@ -46,6 +46,9 @@ impl From<io::Error> for Stop {
     }
 }
 
+/// How a file begins, as in the upper half of a fingerprint, and its length.
+pub(super) type Outline = (u64, u64);
+
 /// What one turn of reading gave.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Read {
@@ -370,6 +373,14 @@ impl Opened {
     /// What the file is known by, once that is known.
     pub(super) fn fingerprint(&self) -> Option<u128> {
         self.fingerprint
+    }
+
+    /// How the file begins, and how long it is, whether it was read or not.
+    pub(super) fn outline(&self) -> Option<Outline> {
+        let known = self.fingerprint;
+        let known = known.or_else(|| fingerprint::fingerprint(&self.file, false).ok()?)?;
+        let length = self.file.metadata().ok()?.len();
+        Some((fingerprint::head(known), length))
     }
 
     /// Where the first line not handed over begins.

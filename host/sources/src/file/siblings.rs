@@ -16,7 +16,7 @@ use sidewatch_event::Origin;
 use super::LineSink;
 use super::candidates::{Candidate, candidates};
 use super::fingerprint::Inode;
-use super::opened::Stop;
+use super::opened::{Outline, Stop};
 use super::standing::{Present, Standing, identity, is_beginning_of, standing};
 
 /// Most copies looked into when a file was cut.
@@ -35,6 +35,8 @@ pub(super) struct Look<'a> {
     pub(super) held: HashSet<Inode>,
     /// What those are known by, as far as it is known.
     pub(super) known: &'a HashSet<u128>,
+    /// How they look.
+    pub(super) open: Vec<Outline>,
     /// When the followed name was last seen to be ours: a file not written
     /// since then has nothing new.
     pub(super) since: SystemTime,
@@ -85,6 +87,7 @@ pub(super) fn unread(path: &Path, look: &Look<'_>, sink: &LineSink) -> Result<Un
         held: look.known.clone(),
         named: HashMap::new(),
         cut: HashSet::new(),
+        open: look.open.clone(),
     };
     present.add(path, sink)?;
     for candidate in found.iter().filter(|candidate| !candidate.packed) {

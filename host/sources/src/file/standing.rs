@@ -14,6 +14,7 @@ use sidewatch_event::Origin;
 
 use super::candidates::Candidate;
 use super::open::{is_out_of_descriptors, open_if_readable, open_regular};
+use super::opened::Outline;
 use super::{LineSink, content, fingerprint, whence};
 use crate::replay::unpack;
 
@@ -25,6 +26,8 @@ pub(super) struct Present {
     pub(super) named: HashMap<u128, PathBuf>,
     /// By name, but cut since they were read: what was read is in a copy.
     pub(super) cut: HashSet<u128>,
+    /// How those that are held open look.
+    pub(super) open: Vec<Outline>,
 }
 
 /// What stored positions say of a candidate.
@@ -71,7 +74,13 @@ pub(super) fn standing(
     if let Some(begun) = begun_within_line(candidate, sink)? {
         return Ok(Standing::Known(begun.end));
     }
-    let alike = sink.positions.of_head(fingerprint::head(own));
+    let head = fingerprint::head(own);
+    let mut open = present.open.iter().filter(|(begins, _)| *begins == head);
+    if candidate.packed && open.any(|(_, length)| is_read(candidate, *length)) {
+        // What it was packed from is read, though perhaps not yet.
+        return Ok(Standing::Known(u64::MAX));
+    }
+    let alike = sink.positions.of_head(head);
     let standing = if candidate.packed {
         standing_of_packed(candidate, &alike, present)
     } else {
@@ -86,6 +95,32 @@ pub(super) fn standing(
     let is_cut = present.cut.contains(&original.file);
     let file = if is_cut { own } else { original.file };
     Ok(Standing::Copy(Origin { file, ..original }))
+}
+
+/// Whether what a file holds was read under another name since it was found:
+/// it was packed then, or what it is packed from was still there.
+pub(super) fn was_read_meanwhile(path: &Path, sink: &LineSink) -> io::Result<bool> {
+    let Some(candidate) = Candidate::at(path.to_owned()) else {
+        return Ok(false);
+    };
+    let own = identity(path, candidate.packed)?;
+    let Some(own) = own.filter(|own| sink.positions.load(*own).is_none()) else {
+        return Ok(false);
+    };
+    let alike = sink.positions.of_head(fingerprint::head(own));
+    let mut read = alike.iter().filter(|one| is_read(&candidate, one.end));
+    if candidate.packed {
+        return Ok(read.next().is_some());
+    }
+    let Some(file) = open_if_readable(path)? else {
+        return Ok(false);
+    };
+    for one in read {
+        if one.content != 0 && content::goes_on(&file, candidate.length, one)? {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 /// How far a file was read whose first line got its end later.
