@@ -6,14 +6,19 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use thiserror::Error;
-use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite};
 use tokio::net::TcpStream;
+use tokio::time::timeout;
 
 use crate::tls::Tls;
 
 /// How long a peer may leave data unacknowledged before the connection counts
 /// as broken. Without it a silent peer would only be noticed after minutes.
 const UNACKNOWLEDGED_FOR: Duration = Duration::from_secs(30);
+
+/// How long a peer has to refuse our certificate once the TLS handshake has
+/// ended on our side: its answer takes one way there and back.
+const REFUSED_WITHIN: Duration = Duration::from_millis(400);
 
 /// A connected byte stream of whatever kind.
 pub(crate) trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
@@ -79,14 +84,24 @@ pub(crate) async fn connect(endpoint: &Endpoint, tls: Option<&Tls>) -> io::Resul
     let socket = socket2::SockRef::from(&stream);
     socket.set_tcp_user_timeout(Some(UNACKNOWLEDGED_FOR))?;
     socket.set_tcp_keepalive(&socket2::TcpKeepalive::new().with_time(UNACKNOWLEDGED_FOR))?;
-    Ok(match tls {
-        Some(tls) => Box::new(
-            tls.connector
-                .connect(tls.server_name.clone(), stream)
-                .await?,
+    let Some(tls) = tls else {
+        return Ok(Box::new(stream));
+    };
+    let name = tls.server_name.clone();
+    let mut stream = tls.connector.connect(name, stream).await?;
+    // With TLS 1.3 the handshake ends on our side before the peer has looked at
+    // our certificate, and what is written then is gone (RFC 8446, 4.4.2.4).
+    let ended = match timeout(REFUSED_WITHIN, stream.read(&mut [0])).await {
+        Err(_) | Ok(Ok(1..)) => return Ok(Box::new(stream)),
+        Ok(Ok(0)) => "it closed the connection".to_owned(),
+        Ok(Err(error)) => error.to_string(),
+    };
+    Err(io::Error::new(
+        io::ErrorKind::ConnectionRefused,
+        format!(
+            "the receiver refused us after the TLS handshake ({ended}); it may want another client certificate: `tls.certificate` and `tls.key`"
         ),
-        None => Box::new(stream),
-    })
+    ))
 }
 
 #[cfg(test)]

@@ -33,6 +33,8 @@ const GROUP_BATCHES: usize = 16;
 const IDLE: Duration = Duration::from_millis(50);
 /// Longest wait between two attempts on a disk that refuses.
 const LONGEST_WAIT: Duration = Duration::from_secs(1);
+/// How often room is made for one group before its writers wait.
+const MOST_ROUNDS: u32 = 64;
 /// How long a refusing disk is still tried once shutdown has begun.
 const LAST_ATTEMPTS: Duration = Duration::from_secs(3);
 /// Files whose positions are kept; with more, the longest untouched go, but
@@ -198,6 +200,7 @@ impl Worker {
     fn write_until_done(&mut self, group: &mut Vec<Box<Batch>>) -> Option<Written> {
         let mut wait = Duration::from_millis(10);
         let mut closing_since = None;
+        let mut rounds = 0;
         loop {
             let error = match self.attempt_with_reserve(group) {
                 Ok(written) => {
@@ -207,7 +210,8 @@ impl Worker {
                 Err(error) => error,
             };
             self.leave_carried(group);
-            let made = error.is_full() && self.make_room(Shedding::Allowed);
+            let made = error.is_full() && rounds < MOST_ROUNDS && self.make_room(Shedding::Allowed);
+            rounds = if made { rounds + 1 } else { 0 };
             if !made {
                 self.note_trouble(&error);
             }
@@ -329,7 +333,12 @@ impl Worker {
             sequence += 1;
         }
         self.next = sequence;
-        self.carried += std::mem::take(&mut self.in_group) as u64;
+        let in_group = std::mem::take(&mut self.in_group);
+        if in_group > 0 {
+            let carried_in = &self.shared.carried_in;
+            carried_in.store(written.first, Ordering::Release);
+        }
+        self.carried += in_group as u64;
         self.accepted.clone_from(&written.progress);
         let new_segment = written.segment.is_some();
         let records = frames.iter().flat_map(|frame| &frame.records);

@@ -34,6 +34,24 @@ pub enum StoreError {
         /// The file.
         path: PathBuf,
     },
+    /// The journal is gone, but the database it belongs to is there.
+    #[error(
+        "there is no file of the journal (*.journal) in {} any more, but the database beside it is there: what waited for the sinks was in it; put the files back, or begin without them, keeping what the rules know: touch {}", path.display(), crate::index::consent(&path.join("journal")).display()
+    )]
+    LostJournal {
+        /// The directory.
+        path: PathBuf,
+    },
+    /// The database cannot be used as it is.
+    #[error(
+        "the database {} is damaged ({reason}); put a whole one back, or else the next start puts it aside and goes on with what the journal still holds: refused records and older states are lost then", path.display()
+    )]
+    DamagedIndex {
+        /// The file.
+        path: PathBuf,
+        /// What was found.
+        reason: String,
+    },
     /// The database refuses.
     #[error("the database {}: {reason}", path.display())]
     Index {

@@ -40,6 +40,9 @@ impl Found {
         let begins_anew = Index::refuse_lost(directory, !segments.is_empty())?;
         let mut reserve = Reserve::given_up(directory);
         let (index, damaged_database) = Index::open(directory)?;
+        if segments.is_empty() {
+            index.refuse_lost_journal(directory)?;
+        }
         if let Err(error) = reserve.take() {
             tracing::debug!(%error, "the disk is full at the start");
         }
@@ -126,6 +129,7 @@ pub(crate) fn share(
         closed: AtomicBool::new(false),
         applied: AtomicU64::new(found.applied),
         carried: AtomicU64::new(0),
+        carried_in: AtomicU64::new(0),
         given_up: AtomicU64::new(0),
         commits: AtomicU64::new(0),
         commit_nanoseconds: AtomicU64::new(0),

@@ -104,6 +104,34 @@ impl Index {
         Ok(true)
     }
 
+    /// Refuses to go on without a journal that was there: what waited for the
+    /// sinks would be gone from every sum.
+    pub(crate) fn refuse_lost_journal(&self, directory: &Path) -> Result<(), StoreError> {
+        let consent = consent(&directory.join("journal"));
+        if self.applied()? > 0 && !consent.exists() {
+            return Err(StoreError::LostJournal {
+                path: directory.to_owned(),
+            });
+        }
+        if consent.exists() {
+            std::fs::remove_file(&consent).map_err(at("remove", &consent))?;
+            tracing::warn!(path = %directory.display(), "the journal is begun anew, as was agreed to; what waited for the sinks is lost");
+        }
+        Ok(())
+    }
+
+    /// Opens the database for whoever only looks: one that is damaged stays.
+    ///
+    /// # Errors
+    /// Also that it is damaged.
+    pub(crate) fn look(directory: &Path) -> Result<Self, StoreError> {
+        let path = directory.join(NAME);
+        Self::open_whole(&path).map_err(|refusal| match refusal {
+            Refusal::Damage(reason) => StoreError::DamagedIndex { path, reason },
+            Refusal::Surroundings(reason) => StoreError::Index { path, reason },
+        })
+    }
+
     /// Opens the database; one that is damaged is put aside, and where to is
     /// told.
     pub(crate) fn open(directory: &Path) -> Result<(Self, Option<PathBuf>), StoreError> {

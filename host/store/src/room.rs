@@ -106,6 +106,13 @@ pub(crate) fn shed(shared: &Shared, bytes: u64, oldest_parked: u64) -> Result<()
     let (target, behind) = {
         let state = shared.lock();
         let target = shed_before(shared, &state, bytes, oldest_parked);
+        // To write the same findings once more makes no room.
+        let kept = shared.carried_in.load(Ordering::Acquire);
+        let is_there = state.segments.front().is_some_and(|it| it.first <= kept);
+        let after = state.segments.iter().find(|it| it.first > kept);
+        if is_there && after.is_none_or(|after| target <= after.first) {
+            return Ok(());
+        }
         let behind = |sink: &usize| {
             let progress = state.progress.get(*sink);
             progress.is_some_and(|progress| progress.cursor.sequence < target)

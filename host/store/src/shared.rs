@@ -95,6 +95,8 @@ pub(crate) struct Shared {
     pub(crate) applied: AtomicU64,
     /// Records that were offered again and are committed.
     pub(crate) carried: AtomicU64,
+    /// The newest frame that holds some.
+    pub(crate) carried_in: AtomicU64,
     /// How many times of giving up are committed.
     pub(crate) given_up: AtomicU64,
     pub(crate) commits: AtomicU64,

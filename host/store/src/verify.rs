@@ -42,11 +42,12 @@ impl Verified {
     }
 }
 
-/// Looks through the store in a directory; changes nothing but puts a damaged
-/// database aside as a start would. None when nothing was ever kept there.
+/// Looks through the store in a directory; changes nothing but cuts off a torn
+/// end as a start would. None when nothing was ever kept there.
 ///
 /// # Errors
-/// The directory is in use or cannot be read, or the database is gone.
+/// The directory is in use or cannot be read, or the database or the journal
+/// is gone or damaged.
 pub fn verify(directory: &Path) -> Result<Option<Verified>, StoreError> {
     if !directory.exists() {
         return Ok(None);
@@ -60,8 +61,13 @@ pub fn verify(directory: &Path) -> Result<Option<Verified>, StoreError> {
     recovery::cut_torn_group(directory, &mut segments)?;
     let scanned = recovery::scan(directory, &segments)?;
     // Opening one makes it; whether it is begun anew is a start's decision.
-    let index = Index::exists(directory).then(|| Index::open(directory));
-    let index = index.transpose()?.map(|(index, _)| index);
+    let index = Index::exists(directory).then(|| Index::look(directory));
+    let index = index.transpose()?;
+    if segments.is_empty()
+        && let Some(index) = &index
+    {
+        index.refuse_lost_journal(directory)?;
+    }
     let mut found = Verified {
         segments: segments.len() as u64,
         bytes: segments.iter().map(|segment| segment.bytes).sum(),
