@@ -15,7 +15,7 @@ pub(crate) fn numbered(path: &Path, suffix: &str) -> std::path::PathBuf {
 }
 
 /// All lines `0..count`, each once, in order.
-fn assert_complete(source: &mut Running, count: usize) {
+pub(crate) fn assert_complete(source: &mut Running, count: usize) {
     let events = source.events(count);
     let texts = crate::support::messages(&events);
     let wanted: Vec<_> = (0..count).map(|number| format!("line {number}")).collect();

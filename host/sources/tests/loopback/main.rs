@@ -19,6 +19,7 @@ mod file_patterns;
 mod file_rotation;
 mod file_stress;
 mod file_trouble;
+mod file_unseen;
 mod lines;
 mod mirror;
 mod mirror_abuse;
