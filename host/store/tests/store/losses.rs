@@ -48,6 +48,8 @@ fn what_a_sink_has_in_its_hands_is_not_counted_as_dropped() {
 fn findings_in_the_hands_of_a_sink_that_is_down_survive_the_end_of_the_process() {
     let sinks = || vec![policy("down", WhenFull::DropByPriority, 256 * 1024)];
     let directory = tempfile::tempdir().unwrap();
+    // Findings may take half of the room that is made: of one file they fit.
+    let segment = 64 * 1024;
     let findings = |numbers: std::ops::Range<u128>| -> Vec<Outgoing> {
         let delivered = numbers.map(finding);
         delivered
@@ -56,7 +58,7 @@ fn findings_in_the_hands_of_a_sink_that_is_down_survive_the_end_of_the_process()
     };
     for comes_back in [false, true] {
         let place = directory.path().join(comes_back.to_string());
-        let open = Open::with(&place, sinks(), 32 * 1024);
+        let open = Open::with(&place, sinks(), segment);
         let mut outbox = open.outbox(0);
         open.commit(batch(1, findings(0..20)));
         open.committed(1);
@@ -80,7 +82,7 @@ fn findings_in_the_hands_of_a_sink_that_is_down_survive_the_end_of_the_process()
         drop(outbox);
         open.end();
 
-        let open = Open::with(&place, sinks(), 32 * 1024);
+        let open = Open::with(&place, sinks(), segment);
         let progress = open.store.progress()[0].1;
         assert!(
             progress.dropped() > 5_000 && progress.moved >= 20,
