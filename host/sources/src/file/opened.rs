@@ -109,6 +109,12 @@ impl Opened {
         let metadata = file.metadata()?;
         let known = whence::position(path, &file, &metadata, sink, is_there)?;
         match (known, start) {
+            // It may be known by what it held before anything was in it, by which
+            // no copy of it would be found.
+            (Whence::Read(position), _) if position.end == 0 => {
+                let own = fingerprint::fingerprint(&file, false)?;
+                Self::at(file, permit, limit, own, 0)
+            }
             (Whence::Read(position), _) => {
                 Self::at(file, permit, limit, Some(position.file), position.end)
             }

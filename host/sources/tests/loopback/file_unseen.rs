@@ -131,3 +131,22 @@ fn packing_right_after_the_rotation_doubles_nothing() {
     std::thread::sleep(Duration::from_millis(500));
     assert_eq!(source.stop().0.len(), 0);
 }
+
+#[test]
+fn a_copy_of_a_log_that_began_empty_is_known_by_another_run() {
+    let (_directory, path) = directory();
+    append(&path, "");
+    let kept = codecs(Keep);
+    for round in 0..4 {
+        let mut source = start_with(&following(&path), &kept, 100);
+        crate::file_trouble::report(&source, |report| report.followed == 1);
+        for cut in 0..2 {
+            let first = round * 10 + cut * 5;
+            append(&path, lines(first..first + 5));
+            assert_eq!(source.messages(5).len(), 5, "round {round}");
+            copy_and_truncate(&path);
+            std::thread::sleep(Duration::from_millis(30));
+        }
+        assert_eq!(source.stop().0.len(), 0, "round {round}");
+    }
+}
