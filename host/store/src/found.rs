@@ -42,6 +42,7 @@ impl Found {
         let (index, damaged_database) = Index::open(directory)?;
         if segments.is_empty() {
             index.refuse_lost_journal(directory)?;
+            Index::forget_lost_journal(directory)?;
         }
         if let Err(error) = reserve.take() {
             tracing::debug!(%error, "the disk is full at the start");

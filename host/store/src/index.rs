@@ -113,6 +113,12 @@ impl Index {
                 path: directory.to_owned(),
             });
         }
+        Ok(())
+    }
+
+    /// The journal is begun: agreeing to that was for once.
+    pub(crate) fn forget_lost_journal(directory: &Path) -> Result<(), StoreError> {
+        let consent = consent(&directory.join("journal"));
         if consent.exists() {
             std::fs::remove_file(&consent).map_err(at("remove", &consent))?;
             tracing::warn!(path = %directory.display(), "the journal is begun anew, as was agreed to; what waited for the sinks is lost");
