@@ -54,30 +54,35 @@ fn is_same(file: &File, length: u64, position: &Origin) -> io::Result<bool> {
 /// Whether a file begins as the one of this fingerprint did. Endings alone do
 /// not tell contents apart: lines of one length may end alike.
 pub(super) fn begins_as(file: &File, fingerprint: u128) -> io::Result<bool> {
-    let mut head = [0; HEAD];
-    let length = read_at(file, &mut head, 0)?;
-    let head = head.get(..length).unwrap_or_default();
-    Ok(
-        fingerprint::hash_of_head(head, true) == Some(fingerprint::head(fingerprint))
-            || was_beginning(file, fingerprint)?,
-    )
+    let (head, wanted) = (beginning(file)?, fingerprint::head(fingerprint));
+    Ok(fingerprint::hash_of_head(&head, true) == Some(wanted) || was_all_of(&head, wanted))
 }
 
 /// Whether a file was first handed over when its first line had no end yet, or
 /// not even begun: its fingerprint is one of what there was then.
 pub(super) fn was_beginning(file: &File, fingerprint: u128) -> io::Result<bool> {
-    let mut head = [0; HEAD];
+    Ok(was_all_of(
+        &beginning(file)?,
+        fingerprint::head(fingerprint),
+    ))
+}
+
+fn beginning(file: &File) -> io::Result<Vec<u8>> {
+    let mut head = vec![0; HEAD];
     let length = read_at(file, &mut head, 0)?;
-    let head = head.get(..length).unwrap_or_default();
-    let wanted = fingerprint::head(fingerprint);
+    head.truncate(length);
+    Ok(head)
+}
+
+/// Whether this is the hash of a part of the first line, from its beginning on.
+fn was_all_of(head: &[u8], wanted: u64) -> bool {
     let mut hasher = SipHasher13::new();
-    if hasher.finish() == wanted {
-        return Ok(true);
-    }
-    Ok(head.iter().take_while(|byte| **byte != b'\n').any(|byte| {
-        hasher.write(&[*byte]);
-        hasher.finish() == wanted
-    }))
+    let line = head.iter().take_while(|byte| **byte != b'\n');
+    hasher.finish() == wanted
+        || line.into_iter().any(|byte| {
+            hasher.write(&[*byte]);
+            hasher.finish() == wanted
+        })
 }
 
 /// Whether reading from here on begins in the middle of a line.

@@ -402,7 +402,8 @@ impl Follower {
 
     fn open_named(&self, sink: &LineSink) -> io::Result<Opened> {
         let known = self.known();
-        Opened::open(&self.path, self.limit, self.start, sink, |original| {
+        let file = open_regular(&self.path)?;
+        Opened::open(file, &self.path, self.limit, self.start, sink, |original| {
             // What comes while we look on is new, whatever it holds.
             Ok(self.had_file
                 || known.contains(&original)
@@ -477,7 +478,10 @@ impl Follower {
     fn begin_anew(&mut self, sink: &LineSink) -> Result<(), Stop> {
         let there = |_| Ok(true);
         let start = Start::Beginning;
-        self.current = Some(Opened::open(&self.path, self.limit, start, sink, there)?);
+        let file = open_regular(&self.path)?;
+        self.current = Some(Opened::open(
+            file, &self.path, self.limit, start, sink, there,
+        )?);
         Ok(())
     }
 }

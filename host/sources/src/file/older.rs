@@ -298,7 +298,7 @@ impl Older {
             None => {
                 let there = |_| Ok(true);
                 let start = Start::Beginning;
-                Some(Opened::of(file, path, self.limit, start, sink, there)?)
+                Some(Opened::open(file, path, self.limit, start, sink, there)?)
             }
         };
         self.draining.extend(opened.map(Opened::aged));

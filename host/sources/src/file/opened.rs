@@ -87,17 +87,6 @@ impl Opened {
     /// of no position goes on where another one ended that it is a copy of, if
     /// `is_there` says that the other one is gone.
     pub(super) fn open(
-        path: &Path,
-        limit: usize,
-        start: Start,
-        sink: &LineSink,
-        is_there: impl Fn(u128) -> io::Result<bool>,
-    ) -> io::Result<Self> {
-        Self::of(open_regular(path)?, path, limit, start, sink, is_there)
-    }
-
-    /// As [`Self::open`], of a file that was opened.
-    pub(super) fn of(
         file: File,
         path: &Path,
         limit: usize,
